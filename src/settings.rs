@@ -17,7 +17,7 @@ use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::error::{Error, Result};
 use crate::store::{Conn, Store, Tx, audit, settings};
 
-pub use crate::config::Setting;
+pub use crate::config::{ByteLimit, Limits, Setting};
 
 /// What keys of ours begin with in the table of settings, which has other rows, too.
 const PREFIX: &str = "config:";
@@ -34,8 +34,8 @@ pub(crate) const TAKE_AWAY: &str =
 pub struct Effective {
     /// The time to live of sessions whose flow sets none.
     pub default_ttl: Duration,
-    /// Requests per token in 60 seconds; 0 is no limit.
-    pub requests_per_minute: u32,
+    /// What callers may ask for, and what is stored of it.
+    pub limits: Limits,
     /// Where users reach the server; empty if that is the address it listens on.
     pub public_url: String,
     /// What calls to the channels' providers are authorised with, by the keys that hold it; empty if it is not set.
@@ -71,7 +71,7 @@ pub fn apply(config: &Config, stored: &BTreeMap<String, Value>) -> Result<Applie
     let token_of = |key| Ok((key, Secret::from(applied.text(key)?)));
     let effective = Effective {
         default_ttl: applied.sessions.default_ttl,
-        requests_per_minute: applied.limits.requests_per_minute,
+        limits: applied.limits,
         public_url: applied.server.public_url.clone(),
         access_tokens: token_keys.map(token_of).collect::<Result<_>>().map_err(unwritable)?,
     };

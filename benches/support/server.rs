@@ -1,4 +1,6 @@
-//! The release binary as a server of its own.
+//! The release binary as a server of its own, or the one that `QYVO_BENCH_SERVER` names, to compare builds.
+
+#![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,7 +16,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a database in a folder, with its default settings but for these variables.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_qyvo"))
+        let binary = std::env::var_os("QYVO_BENCH_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into());
+        let mut child = Command::new(binary)
             .args(["serve", "--bind", "127.0.0.1:0", "--database"])
             .arg(folder.join("qyvo.db"))
             .current_dir(folder)

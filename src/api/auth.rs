@@ -15,7 +15,9 @@ use subtle::ConstantTimeEq;
 use super::error::ApiError;
 use super::state::State;
 pub(super) use super::state::caller::{Caller, Principal};
+use super::state::quotas::note_refusal;
 use super::state::rate_limit::Allowance;
+use super::state::usage::REQUESTS;
 use crate::error::Error;
 
 impl FromRequest for Principal {
@@ -45,7 +47,10 @@ pub(super) async fn authenticate(
     };
     let allowance = match state.rate_limit.check(&principal) {
         Ok(allowance) => allowance,
-        Err(error) => return Ok(request.error_response(error)),
+        Err(error) => {
+            note_refusal(&principal, REQUESTS, state.runtime.clock().now());
+            return Ok(request.error_response(error));
+        }
     };
     if principal.scope < scope {
         return Ok(finish(allowance, request.error_response(ApiError::Forbidden(scope))));

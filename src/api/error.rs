@@ -17,6 +17,17 @@ const RETRY_AFTER: u64 = 1;
 pub(super) const NEW_KEY: &str =
     "Make a new key for each thing that you want done, and send the same key only when you retry it.";
 
+/// A request that is more than a limit leaves room for. Nothing of it was done.
+#[derive(Debug)]
+pub(super) struct OverLimit {
+    /// The key of the limit.
+    pub(super) limit: &'static str,
+    /// What the limit allows and the request asks for, without a stop.
+    pub(super) error: String,
+    /// Seconds until there is room; `None`: it is more than the limit ever has room for.
+    pub(super) retry_after: Option<u64>,
+}
+
 /// A failed request.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -26,6 +37,8 @@ pub(super) enum ApiError {
     Forbidden(Scope),
     /// Too many requests in a minute; seconds until the next may come.
     TooManyRequests { retry_after: u64, limit: u32 },
+    /// More than a limit leaves room for.
+    OverLimit(OverLimit),
     /// Too many wrong passwords; seconds until the next may come.
     TooManyGuesses { retry_after: u64 },
     /// A page did not prove that it is ours.
@@ -79,6 +92,18 @@ impl ApiError {
             Self::TooManyRequests { retry_after, .. } => {
                 json!({"error": format!("Too many requests; try again in {retry_after} s.")})
             }
+            Self::OverLimit(OverLimit { limit, error, retry_after }) => match retry_after {
+                Some(wait) => json!({
+                    "error": format!("{error}; try again in {wait} s."),
+                    "hint": format!("Nothing of it was done. Send it again then, or have `{limit}` raised."),
+                    "limit": limit,
+                }),
+                None => json!({
+                    "error": format!("{error}."),
+                    "hint": format!("Nothing of it was done. Send it in smaller parts, or have `{limit}` raised."),
+                    "limit": limit,
+                }),
+            },
             Self::TooManyGuesses { retry_after } => {
                 json!({"error": format!("Too many wrong attempts; try again in {retry_after} s.")})
             }
@@ -134,6 +159,8 @@ impl ResponseError for ApiError {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::CrossSite => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } | Self::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::OverLimit(OverLimit { retry_after: Some(_), .. }) => StatusCode::TOO_MANY_REQUESTS,
+            Self::OverLimit(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Refused { status, .. } => *status,
             Self::KeyReused | Self::Validation(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -158,7 +185,8 @@ impl ResponseError for ApiError {
                 response.insert_header(("X-RateLimit-Limit", limit.to_string()));
                 response.insert_header(("X-RateLimit-Remaining", "0"));
             }
-            Self::TooManyGuesses { retry_after } => {
+            Self::TooManyGuesses { retry_after }
+            | Self::OverLimit(OverLimit { retry_after: Some(retry_after), .. }) => {
                 response.insert_header((header::RETRY_AFTER, retry_after.to_string()));
             }
             // Says what is taken (RFC 9110, section 12.5.3).

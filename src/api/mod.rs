@@ -41,6 +41,7 @@ pub(crate) use inbound::deliveries::UNPROVEN_BYTES;
 pub(crate) use state::batches::Batches;
 pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
+pub(crate) use state::quotas::Quotas;
 pub(crate) use state::rate_limit::RateLimit;
 pub(crate) use state::requests::Requests;
 pub(crate) use state::tokens::Tokens;

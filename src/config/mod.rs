@@ -23,7 +23,7 @@ use crate::domain::{Resend, Synchronous};
 pub use layers::{Flags, Loaded, Origin, SecretSource};
 pub use live_channel::{DefaultChannel, LiveChannel, Sending};
 pub use settings::Setting;
-pub use values::{ByteSize, LogFilter, Secret};
+pub use values::{ByteLimit, ByteSize, LogFilter, Secret};
 
 /// All settings of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -159,13 +159,39 @@ pub struct Sessions {
     pub sweep_interval: Duration,
 }
 
-/// What one caller may ask of the server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What one caller may ask of the server, and what the server stores at most. 0 switches a limit off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Requests per token in 60 seconds; 0 switches the limit off.
+    /// Requests per token in 60 seconds.
     #[serde(deserialize_with = "values::count")]
     pub requests_per_minute: u32,
+    /// Rows of batches that one token may have started within 60 seconds.
+    #[serde(deserialize_with = "values::count")]
+    pub rows_per_minute: u32,
+    /// Bytes that one token may have stored within 60 seconds.
+    pub bytes_per_minute: ByteLimit,
+    /// Bytes of answers that are kept for the `Idempotency-Key`s of one token.
+    pub kept_answers_per_token: ByteLimit,
+    /// Bytes of answers that are kept for the `Idempotency-Key`s of all callers.
+    pub kept_answers: ByteLimit,
+    /// Flows and sequences that are not deleted.
+    #[serde(deserialize_with = "values::count")]
+    pub flows: u32,
+    /// Those of them that one token was the last to save.
+    #[serde(deserialize_with = "values::count")]
+    pub flows_per_token: u32,
+    /// Bytes of the drafts of all flows.
+    pub draft_bytes: ByteLimit,
+    /// Bytes of the drafts that one token was the last to save.
+    pub draft_bytes_per_token: ByteLimit,
+    /// Test cases of one flow.
+    #[serde(deserialize_with = "values::count")]
+    pub test_cases_per_flow: u32,
+    /// Bytes of the test cases of all flows.
+    pub test_case_bytes: ByteLimit,
+    /// Bytes of memory that simulations take.
+    pub simulation_bytes: ByteLimit,
 }
 
 /// How messages reach people.
@@ -340,7 +366,20 @@ impl Default for Sessions {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests_per_minute: 6000 }
+        Self {
+            requests_per_minute: 6000,
+            rows_per_minute: 60_000,
+            bytes_per_minute: ByteLimit::of(160 << 20),
+            kept_answers_per_token: ByteLimit::of(512 << 20),
+            kept_answers: ByteLimit::of(2 << 30),
+            flows: 5_000,
+            flows_per_token: 1_000,
+            draft_bytes: ByteLimit::of(256 << 20),
+            draft_bytes_per_token: ByteLimit::of(64 << 20),
+            test_cases_per_flow: 100,
+            test_case_bytes: ByteLimit::of(256 << 20),
+            simulation_bytes: ByteLimit::of(64 << 20),
+        }
     }
 }
 

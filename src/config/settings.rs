@@ -14,10 +14,21 @@ use crate::channels::ChannelKind;
 use crate::error::{Error, Result};
 
 /// Keys that may be set on the admin page, beside those of access tokens. They take effect at once, without a restart.
-const EDITABLE: [&str; 6] = [
+const EDITABLE: [&str; 17] = [
     "server.public_url",
     "sessions.default_ttl",
     "limits.requests_per_minute",
+    "limits.rows_per_minute",
+    "limits.bytes_per_minute",
+    "limits.kept_answers_per_token",
+    "limits.kept_answers",
+    "limits.flows",
+    "limits.flows_per_token",
+    "limits.draft_bytes",
+    "limits.draft_bytes_per_token",
+    "limits.test_cases_per_flow",
+    "limits.test_case_bytes",
+    "limits.simulation_bytes",
     "account.name",
     "account.email",
     "account.tenant",

@@ -85,6 +85,55 @@ impl From<ByteSize> for String {
     }
 }
 
+/// A bound on an amount of data, written as a [`ByteSize`]; `0` is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct ByteLimit(usize);
+
+impl ByteLimit {
+    /// A bound of so many bytes.
+    pub const fn of(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
+    /// The bound in bytes; 0 is none.
+    pub fn bytes(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteLimit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A bare 0 is what people write to switch a limit off.
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a size such as \"160MiB\", or 0 for no limit")]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Number(number) => number.to_string(),
+            Written::Text(text) => text,
+        };
+        match text.trim() {
+            "0" => Ok(Self(0)),
+            size => size.parse().map(|size: ByteSize| Self(size.bytes())).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl fmt::Display for ByteLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 { f.write_str("0") } else { ByteSize(self.0).fmt(f) }
+    }
+}
+
+impl From<ByteLimit> for String {
+    fn from(limit: ByteLimit) -> Self {
+        limit.to_string()
+    }
+}
+
 /// What is logged: a level (`info`), or directives by module (`warn,qyvo=debug`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -408,6 +457,19 @@ mod tests {
         }
         for text in ["", "KiB", "-1KiB", "1", "1TiB", "1KB", "0MiB", "99999999999GiB", "99999999999999999999999KiB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn a_bound_is_a_size_or_0_for_none() {
+        let read = |value: serde_json::Value| serde_json::from_value::<ByteLimit>(value).map_err(|e| e.to_string());
+        for (value, bytes, shown) in [("160MiB", 160 << 20, "160MiB"), ("0", 0, "0"), (" 1024 KiB", 1 << 20, "1MiB")] {
+            let limit = read(value.into()).unwrap();
+            assert_eq!((limit.bytes(), limit.to_string().as_str()), (bytes, shown));
+            assert_eq!(read(String::from(limit).into()), Ok(limit));
+        }
+        assert_eq!(read(0.into()), Ok(ByteLimit::of(0)));
+        for wrong in [serde_json::json!("lots"), 7.into(), (-1).into(), "-1MiB".into(), "0KiB".into()] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
     }
 }

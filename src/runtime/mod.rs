@@ -226,6 +226,16 @@ impl Runtime {
         self.shared().store.write_as(WriteClass::Essential, move |tx| idempotent::forget(tx, &key, &outcome)).await
     }
 
+    /// Whether requests with these keys are answered from what is kept, in their order. Another body makes no
+    /// difference: that is refused, which is an answer, too.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn answered(&self, keys: Vec<IdempotencyKey>) -> Result<Vec<bool>> {
+        let now = self.clock().now();
+        self.store().query(move |conn| keys.iter().map(|key| idempotent::is_answered(conn, key, now)).collect()).await
+    }
+
     /// Runs a command once for all requests with the same key within 24 hours. The key's row is part of the command's
     /// own transaction: a duplicate in flight stands behind it in the writer's queue and finds the row.
     ///

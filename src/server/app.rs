@@ -57,6 +57,7 @@ impl App {
             rate_limit: api::RateLimit::per_minute(config.limits.requests_per_minute),
             requests: api::Requests::of(runtime.metrics().clone()),
             metrics_token: metrics_token(config),
+            quotas: api::Quotas::new(config.limits),
             settings,
             watchers: api::Watchers::new(closed),
             admitting: tokio::sync::Mutex::default(),

@@ -157,6 +157,31 @@ pub fn list(conn: &Conn) -> Result<Vec<FlowSummary>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// A number of flows, and bytes of their drafts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DraftTotals {
+    /// Flows and sequences.
+    pub flows: u64,
+    /// Bytes of JSON.
+    pub bytes: u64,
+}
+
+/// The flows that are not deleted, of all or of those that one author was the last to save: those besides the one of an
+/// id, and that one. Looks at every flow's row, and not into its draft.
+pub fn draft_totals(conn: &Conn, author: Option<&str>, id: FlowId) -> Result<(DraftTotals, DraftTotals)> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id = ?2, count(*), sum(octet_length(draft)) FROM flows
+         WHERE deleted_at IS NULL AND (?1 IS NULL OR updated_by = ?1) GROUP BY 1",
+    )?;
+    let mut rows = statement.query((author, id))?;
+    let (mut others, mut own) = (DraftTotals::default(), DraftTotals::default());
+    while let Some(row) = rows.next()? {
+        let (flows, bytes) = (row.get::<_, i64>(1)?.unsigned_abs(), row.get::<_, i64>(2)?.unsigned_abs());
+        *(if row.get(0)? { &mut own } else { &mut others }) = DraftTotals { flows, bytes };
+    }
+    Ok((others, own))
+}
+
 /// The published versions of a flow, newest first, those before the number `before` if one is given.
 pub fn versions(conn: &Conn, flow_seq: i64, before: Option<u32>, limit: u32) -> Result<Vec<VersionRow>> {
     let mut statement = conn.prepare_cached(

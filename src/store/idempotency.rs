@@ -60,6 +60,34 @@ pub fn delete(tx: &Tx<'_>, key: &Key<'_>) -> Result<bool> {
     Ok(deleted > 0)
 }
 
+/// Answers that are kept for a token, of one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptAnswers {
+    /// Row of the token.
+    pub token_seq: i64,
+    /// When the hour began in which they were given.
+    pub hour: Timestamp,
+    /// Bytes of the keys and outcomes, and of what is stored with each of them, about.
+    pub bytes: u64,
+}
+
+/// Bytes that a row has besides its key and its outcome: the hash, the route, its entry in the index by age, and what
+/// pages leave free.
+pub const BYTES_OF_ROW: u32 = 192;
+
+/// How much is kept for each token, by the hour. Reads every row.
+pub fn bytes_by_hour(conn: &Conn) -> Result<Vec<KeptAnswers>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT token_seq, created_at / 3600000 * 3600000,
+                sum(octet_length(key) + octet_length(outcome)) + count(*) * ?1
+         FROM idempotency_keys GROUP BY 1, 2",
+    )?;
+    let rows = statement.query_map([BYTES_OF_ROW], |row| {
+        Ok(KeptAnswers { token_seq: row.get(0)?, hour: row.get(1)?, bytes: row.get::<_, i64>(2)?.unsigned_abs() })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// A [`Key`] of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedKey {

@@ -51,6 +51,15 @@ pub fn names(conn: &Conn, flow_seq: i64) -> Result<Vec<String>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Bytes of the scripts of all flows that are not deleted. Looks at every row, and not into its script.
+pub fn bytes(conn: &Conn) -> Result<u64> {
+    let mut statement = conn.prepare_cached(
+        "SELECT coalesce(sum(octet_length(script)), 0) FROM flow_test_cases
+         WHERE flow_seq IN (SELECT seq FROM flows WHERE deleted_at IS NULL)",
+    )?;
+    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
 /// Removes a test case of a flow. Returns whether there was one.
 pub fn delete(tx: &Tx<'_>, flow_seq: i64, id: TestCaseId) -> Result<bool> {
     let mut statement = tx.prepare_cached("DELETE FROM flow_test_cases WHERE flow_seq = ?1 AND id = ?2")?;

@@ -22,7 +22,20 @@ pub struct Token<'a> {
     pub created_at: IsoTime,
     /// Since when it is refused.
     pub revoked_at: Option<IsoTime>,
+    /// What limits have refused since the server started; `None` where that is nothing.
+    pub refused: Option<TokenRefusals>,
     /// The secret; `None` but in the answer that makes the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'a str>,
+}
+
+/// What a token was refused because of limits.
+#[derive(Debug, Serialize)]
+pub struct TokenRefusals {
+    /// Requests.
+    pub count: u64,
+    /// When the last one was refused.
+    pub last_at: IsoTime,
+    /// The key of the limit that refused it.
+    pub limit: &'static str,
 }

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
@@ -24,11 +25,16 @@ pub(in crate::api) const TEXT_CHARS: usize = 16_384;
 pub(in crate::api) const MEDIA_DEPTH: usize = 32;
 
 /// Takes a message and answers once it is stored and its session has moved.
-pub(in crate::api) async fn receive_inbound(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+pub(in crate::api) async fn receive_inbound(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
     check_channel(state.runtime.channel())?;
     // Stamped before anything else, and registered until it is answered.
     let arrival = state.runtime.arrive();
     let inbound = read_inbound(&body, arrival)?;
+    state.charge(&principal, body.raw.len())?;
     let received = state.runtime.receive(inbound).await?;
     let answer = InboundAnswer {
         message_id: received.message_id,

@@ -178,11 +178,13 @@ pub(super) fn profile_of(conn: &Conn, id: ContactId) -> Result<Option<Profile>> 
 /// `PATCH /contacts/{id}`: changes what is sent and leaves the rest.
 pub(in crate::api) async fn update_contact(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let id: ContactId = id.parse().map_err(|_| not_found())?;
     let command = read_update(id, &body.fields)?;
+    state.charge(&principal, body.raw.len())?;
     match state.runtime.update_contact(command).await? {
         ContactUpdated::Updated { .. } => {}
         ContactUpdated::NotFound => return Err(not_found()),

@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::draft_room::write_draft;
 use super::stats::session_counts;
 use crate::api::answer::{iso, paginate};
 use crate::api::auth::Principal;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::runtime::Change;
 use crate::runtime::authoring::{self, Draft, Saved};
 use crate::store::flows::{self, FlowRow, FlowSummary};
-use crate::store::{Conn, WriteClass, audit, sessions};
+use crate::store::{Conn, Tx, WriteClass, audit, sessions};
 use crate::views::flow::{FlowDetail, ListedFlow, Validation, status_of};
 use crate::views::{IsoTime, Listing};
 
@@ -64,7 +65,7 @@ pub(in crate::api) async fn create_flow(
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let draft = read_new(&body.0)?;
-    let created = create(&state, draft, principal.name.to_string()).await?;
+    let created = create(&state, &principal, draft).await?;
     flow_answer(&state, StatusCode::CREATED, created).await
 }
 
@@ -87,9 +88,11 @@ pub(in crate::api) fn read_new(body: &Map<String, Value>) -> Result<Draft, ApiEr
 }
 
 /// Keeps a new flow.
-pub(in crate::api) async fn create(state: &State, draft: Draft, actor: String) -> Result<FlowRow, ApiError> {
+pub(in crate::api) async fn create(state: &State, principal: &Principal, draft: Draft) -> Result<FlowRow, ApiError> {
     let (id, now) = (FlowId(Uuid::now_v7()), state.runtime.clock().now());
-    let created = state.runtime.store().write(move |tx| authoring::create(tx, id, &draft, &actor, now)).await?;
+    let (actor, bytes) = (principal.name.clone(), draft.len());
+    let job = move |tx: &Tx<'_>| authoring::create(tx, id, &draft, &actor, now);
+    let created = write_draft(state, principal, (id, bytes), job).await?;
     note_flow_change(state, &created.summary);
     Ok(created)
 }
@@ -127,10 +130,21 @@ pub(in crate::api) async fn replace_flow(
     fields.refuse_unknown();
     fields.finish()?;
     let draft = document.map(Draft::of).ok_or_else(not_found)?;
-    let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
-    let saved =
-        state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    let saved = replace(&state, &principal, id, expected, draft).await?;
     saved_answer(&state, saved).await
+}
+
+/// Replaces the draft that has the revision `expected`, or whatever is there.
+pub(in crate::api) async fn replace(
+    state: &State,
+    principal: &Principal,
+    id: FlowId,
+    expected: Option<u32>,
+    draft: Draft,
+) -> Result<Saved, ApiError> {
+    let (actor, now, bytes) = (principal.name.clone(), state.runtime.clock().now(), draft.len());
+    let job = move |tx: &Tx<'_>| authoring::replace_draft(tx, id, expected, &draft, &actor, now);
+    write_draft(state, principal, (id, bytes), job).await
 }
 
 /// The answer after a draft was saved, and the change for the feed.
@@ -230,7 +244,7 @@ pub(in crate::api) async fn duplicate_flow(
     let Value::Object(document) = parse_draft(&flow)? else { return Err(not_found()) };
     let name = name.unwrap_or_else(|| format!("{} (copy)", flow.summary.name));
     let draft = Draft::of(&document).renamed(&name);
-    let created = create(&state, draft, principal.name.to_string()).await?;
+    let created = create(&state, &principal, draft).await?;
     flow_answer(&state, StatusCode::CREATED, created).await
 }
 

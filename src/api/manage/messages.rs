@@ -9,7 +9,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::public::actions::opted_out;
 use crate::api::request::{
-    Fields, JsonBody, Page, Query, Reader, answer_idempotent, idempotency_key, run_idempotent, scoped_to,
+    Charge, Fields, JsonBody, Page, Query, Reader, answer_idempotent, idempotency_key, run_idempotent, scoped_to,
 };
 use crate::api::state::{State, read};
 use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Origin, Reason, Scope};
@@ -95,7 +95,7 @@ pub(in crate::api) async fn answer_contact(
     let text = fields.finish_with(|| text)?;
     let key = scoped_to(idempotency_key(&request, &principal, "answer-contact", &body.raw)?, contact_id.0);
     let answer = Answer { contact_id, text, is_by_person: principal.scope >= Scope::Admin };
-    let (outcome, is_replay) = run_idempotent(&state, key, answer).await?;
+    let (outcome, is_replay) = run_idempotent(&state, Charge::Sent(&principal, body.raw.len()), key, answer).await?;
     let id = match outcome {
         Answered::Queued { id } => id,
         Answered::OptedOut => return Err(opted_out()),

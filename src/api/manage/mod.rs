@@ -5,6 +5,7 @@ pub(super) mod backups;
 pub(super) mod channels;
 pub(super) mod contact_export;
 pub(super) mod contacts;
+mod draft_room;
 pub(super) mod events;
 pub(super) mod flows;
 pub(super) mod health;

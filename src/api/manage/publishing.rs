@@ -5,9 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::draft_room::write_draft;
 use super::flows::{
-    find, flow_view, listed_flow, not_found, note_flow_change, parse_draft, read_if_match, saved_answer, stale,
-    view_answer,
+    find, flow_view, listed_flow, not_found, note_flow_change, parse_draft, read_if_match, replace, saved_answer,
+    stale, view_answer,
 };
 use crate::api::answer::trim_page;
 use crate::api::auth::Principal;
@@ -72,8 +73,13 @@ pub(in crate::api) async fn import_flow(
     let expected = read_if_match(&request)?.flatten();
     let now = state.runtime.clock().now();
     let (new_id, actor, by) = (FlowId(Uuid::now_v7()), principal.name.clone(), principal.actor());
-    let imported = state.runtime.store().write(move |tx| {
-        let existing = flows::find_summary(tx, import.checked().document.id.unwrap_or(new_id))?;
+    let (id, bytes) = (import.checked().document.id.unwrap_or(new_id), import.checked().json.len());
+    if publish {
+        // Its version is stored besides its draft.
+        state.charge(&principal, bytes)?;
+    }
+    let imported = write_draft(&state, &principal, (id, bytes), move |tx| {
+        let existing = flows::find_summary(tx, id)?;
         match existing {
             Some(existing) if expected.is_some_and(|expected| expected != existing.revision) => {
                 return Ok(Err(existing));
@@ -181,6 +187,7 @@ pub(in crate::api) async fn publish(
     }
     let draft = parse_draft(&flow)?;
     let publishable = prepare(state, draft, Some(flow.summary.id), consent).await?;
+    state.charge(principal, flow.draft.len())?;
     let now = state.runtime.clock().now();
     let (id, revision) = (flow.summary.id, flow.summary.revision);
     let problems = publishable.checked().problems.clone();
@@ -297,9 +304,7 @@ pub(in crate::api) async fn restore_version(
     let (_, _, document) = find_version(&state, &path).await?;
     let id: FlowId = path.0.parse().map_err(|_| not_found())?;
     let draft = document.as_object().map(Draft::of).ok_or_else(not_found)?;
-    let (actor, now) = (principal.name.to_string(), state.runtime.clock().now());
-    let restored =
-        state.runtime.store().write(move |tx| authoring::replace_draft(tx, id, expected, &draft, &actor, now)).await?;
+    let restored = replace(&state, &principal, id, expected, draft).await?;
     saved_answer(&state, restored).await
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::api::answer::paginate;
+use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
@@ -87,10 +88,15 @@ pub(in crate::api) async fn get_template(
 }
 
 /// `POST /templates`: makes a template by hand.
-pub(in crate::api) async fn create_template(state: web::Data<State>, body: JsonBody) -> Result<HttpResponse, ApiError> {
+pub(in crate::api) async fn create_template(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
     let channel = state.runtime.channel().name();
     check_by_hand(&state, channel)?;
     let template = read_template(&body.fields)?;
+    state.charge(&principal, body.raw.len())?;
     let (id, now) = (TemplateId(Uuid::now_v7()), state.runtime.clock().now());
     let made = state.runtime.store().write(move |tx| {
         if is_taken(tx, channel, &template, None)? {

@@ -1,10 +1,10 @@
 //! `/flows/{id}/test-cases`: conversations that a flow must pass before it is published.
 
-use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
+use super::draft_room::refuse_for_good;
 use super::flows::{find, not_found, parse_draft};
 use super::publishing;
 use super::simulation_fields::{read_event, read_start};
@@ -17,7 +17,8 @@ use crate::domain::{FlowId, SimulationId, TestCaseId, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::authoring::CheckedDocument;
 use crate::runtime::simulation::{EVENTS, Subject};
-use crate::runtime::test_cases::{BYTES, CASES, Expectation, Script, Step, run};
+use crate::runtime::test_cases::{BYTES, Expectation, Script, Step, run};
+use crate::settings::Limits;
 use crate::store::test_cases::{self, TestCaseRow};
 use crate::store::{Conn, Tx, flows};
 use crate::views::flow::{TestCase, TestCaseResult};
@@ -88,16 +89,25 @@ pub(in crate::api) async fn create_test_case(
     let (case_id, actor) = (TestCaseId(Uuid::now_v7()), principal.name.to_string());
     let row = TestCaseRow { id: case_id, name, script, actor, created_at: now };
     let view = row_view(&row)?;
-    match state.runtime.store().write(move |tx| keep(tx, id, &row)).await? {
+    state.charge(&principal, row.script.len())?;
+    let limits = state.quotas.limits();
+    match state.runtime.store().write(move |tx| keep(tx, id, &row, &limits)).await? {
         Kept::Yes => Ok(HttpResponse::Created().json(view)),
         Kept::NoFlow => Err(not_found()),
         Kept::NameTaken => {
             let text = "The name is another test case's of this flow.".to_owned();
             Err(ApiError::Validation(vec![("name".to_owned(), text)]))
         }
-        Kept::TooMany => {
-            let text = format!("A flow has at most {CASES} test cases.");
-            Err(ApiError::refused(StatusCode::CONFLICT, text).hint("Delete one that others make superfluous."))
+        Kept::TooMany(limit) => {
+            let text = format!("A flow has at most {limit} test cases.");
+            let what_to_do = "Delete one that others make superfluous";
+            Err(refuse_for_good(&state, &principal, "limits.test_cases_per_flow", text, what_to_do))
+        }
+        Kept::TooLarge(limit) => {
+            let text =
+                format!("The test cases of all flows have at most {limit} bytes, and there is no room for this.");
+            let what_to_do = "Delete test cases that others make superfluous";
+            Err(refuse_for_good(&state, &principal, "limits.test_case_bytes", text, what_to_do))
         }
     }
 }
@@ -155,17 +165,25 @@ enum Kept {
     Yes,
     NoFlow,
     NameTaken,
-    TooMany,
+    /// So many may a flow have.
+    TooMany(u32),
+    /// So many bytes may all of them have.
+    TooLarge(u64),
 }
 
-fn keep(tx: &Tx<'_>, id: FlowId, row: &TestCaseRow) -> Result<Kept> {
+fn keep(tx: &Tx<'_>, id: FlowId, row: &TestCaseRow, limits: &Limits) -> Result<Kept> {
     let Some(flow_seq) = flow_seq(tx, id)? else { return Ok(Kept::NoFlow) };
     let names = test_cases::names(tx, flow_seq)?;
     if names.contains(&row.name) {
         return Ok(Kept::NameTaken);
     }
-    if names.len() >= CASES {
-        return Ok(Kept::TooMany);
+    let most = limits.test_cases_per_flow;
+    if most > 0 && names.len() >= most as usize {
+        return Ok(Kept::TooMany(most));
+    }
+    let most = limits.test_case_bytes.bytes();
+    if most > 0 && test_cases::bytes(tx)? + row.script.len() as u64 > most {
+        return Ok(Kept::TooLarge(most));
     }
     test_cases::insert(tx, flow_seq, row)?;
     Ok(Kept::Yes)

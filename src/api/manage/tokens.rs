@@ -7,6 +7,7 @@ use crate::api::answer::paginate;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
+use crate::api::state::usage::Refused;
 use crate::api::state::{State, read};
 use crate::credentials;
 use crate::domain::audit::{AuditAction, Deed};
@@ -14,7 +15,7 @@ use crate::domain::{Scope, TokenId};
 use crate::error::{Error, Result};
 use crate::store::tokens::{self, TokenRow};
 use crate::store::{WriteClass, audit};
-use crate::views::token::Token;
+use crate::views::token::{Token, TokenRefusals};
 use crate::views::{IsoTime, Listing};
 
 fn not_found() -> ApiError {
@@ -29,7 +30,7 @@ pub(in crate::api) async fn list_tokens(
     let mut query = Query::read(&request)?;
     let (rows, next_cursor) = paginate(read(&state, tokens::list).await?, &mut query);
     query.finish()?;
-    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(token_view).collect(), next_cursor }))
+    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(|row| token_view(&state, row)).collect(), next_cursor }))
 }
 
 /// `POST /tokens`: makes a token and shows it once.
@@ -61,7 +62,7 @@ pub(in crate::api) async fn create_token(
     let (row, deed) = made.await?;
     audit::log(&deed);
     state.admit().await?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&row) }))
+    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&state, &row) }))
 }
 
 /// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
@@ -92,7 +93,7 @@ pub(in crate::api) async fn change_token(
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
     audit::log(&deed);
-    Ok(HttpResponse::Ok().json(token_view(&row)))
+    Ok(HttpResponse::Ok().json(token_view(&state, &row)))
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
@@ -130,7 +131,8 @@ fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
     }
 }
 
-fn token_view(row: &TokenRow) -> Token<'_> {
+fn token_view<'a>(state: &State, row: &'a TokenRow) -> Token<'a> {
+    let refused = state.tokens.usage(row.seq).and_then(|usage| usage.refused());
     Token {
         id: row.id,
         name: &row.name,
@@ -139,6 +141,11 @@ fn token_view(row: &TokenRow) -> Token<'_> {
         rate_limit: row.rate_limit,
         created_at: IsoTime(row.created_at),
         revoked_at: row.revoked_at.map(IsoTime),
+        refused: refused.map(|Refused { count, last_at, limit }| TokenRefusals {
+            count,
+            last_at: IsoTime(last_at),
+            limit,
+        }),
         token: None,
     }
 }

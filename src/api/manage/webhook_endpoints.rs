@@ -56,6 +56,7 @@ pub(in crate::api) async fn create_endpoint(
     fields.finish()?;
     let url = wanted.url.unwrap_or_default();
     let (description, events) = (wanted.description.unwrap_or_default(), wanted.events.unwrap_or_default());
+    state.charge(&principal, body.raw.len())?;
     match state.runtime.create_endpoint(url, description, events, principal.actor()).await? {
         EndpointMade::Made { id, secret } => {
             let view = view_of(&state, id).await?.ok_or_else(gone)?;

@@ -20,7 +20,7 @@ use crate::api::public::actions::contacts::{
 use crate::api::public::actions::flows::{read_trigger, trigger_idempotent};
 use crate::api::public::actions::messages::{read_message, read_variables, send_idempotent};
 use crate::api::public::actions::{CONTACT_NOT_FOUND, contact_mismatch};
-use crate::api::request::{Fields, MAX_KEY, Page, Reader};
+use crate::api::request::{Charge, Fields, MAX_KEY, Page, Reader};
 use crate::api::state::{State, read};
 use crate::domain::{CALLED, FlowKind, NO_WEB_ADDRESS, NOT_CALLED, Phone, Scope, SessionId, Status, TemplateId};
 use crate::error::Error;
@@ -85,7 +85,7 @@ async fn get_flow(state: &State, caller: &Principal, mut fields: Fields<'_>) -> 
 
 async fn create_flow(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
     let draft = flows::read_new(arguments)?;
-    let created = flows::create(state, draft, caller.name.to_string()).await?;
+    let created = flows::create(state, caller, draft).await?;
     let view = flows::flow_view(state, created).await?;
     // The caller has just written it.
     structured(&FlowDetail { document: None, ..view })
@@ -121,7 +121,7 @@ async fn trigger_flow(state: &State, caller: &Principal, arguments: &Map<String,
     let id = trigger.flow_id;
     let found = read(state, move |conn| store::flows::find(conn, id)).await?;
     trigger.kind = found.map_or(FlowKind::Flow, |flow| flow.summary.kind);
-    let (_, answer, _) = trigger_idempotent(state, key, trigger).await?;
+    let (_, answer, _) = trigger_idempotent(state, charge_for(caller, arguments), key, trigger).await?;
     structured(&answer)
 }
 
@@ -169,6 +169,7 @@ async fn get_contact(state: &State, fields: Fields<'_>) -> Result<Value, ApiErro
 async fn send_message(state: &State, caller: &Principal, arguments: &Map<String, Value>) -> Result<Value, ApiError> {
     let mut fields = Fields::of(arguments);
     let key = read_key(&mut fields, caller, "mcp-send-message", arguments);
+    let charge = charge_for(caller, arguments);
     let contact_ref = fields.contact_ref();
     let is_template = match fields.choice("type", &[("text", false), ("template", true)]) {
         Some(is_template) => is_template,
@@ -178,7 +179,7 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
         let text = read_message(&mut fields, "text");
         fields.refuse_unknown();
         let phone = phone_of(state, fields.finish_with(|| contact_ref)?).await?;
-        return structured(&send_idempotent(state, key, SendText { phone, text }).await?.0);
+        return structured(&send_idempotent(state, charge, key, SendText { phone, text }).await?.0);
     }
     let template_id: Option<TemplateId> = fields.required("template_id");
     let language = fields.text("language").map(str::to_owned);
@@ -186,7 +187,8 @@ async fn send_message(state: &State, caller: &Principal, arguments: &Map<String,
     fields.refuse_unknown();
     let (contact_ref, template_id) = fields.finish_with(|| contact_ref.zip(template_id))?;
     let phone = phone_of(state, contact_ref).await?;
-    structured(&send_idempotent(state, key, SendTemplate { phone, template_id, language, variables }).await?.0)
+    let command = SendTemplate { phone, template_id, language, variables };
+    structured(&send_idempotent(state, charge, key, command).await?.0)
 }
 
 /// The number of who is written to: messages of the public API go to numbers.
@@ -223,6 +225,11 @@ fn read_key(
     others.sort_all_objects();
     let body_hash = Sha256::digest(others.to_string()).into();
     Some(IdempotencyKey { token_seq: principal.caller.stored_seq(), route, key: key.to_owned(), body_hash })
+}
+
+/// What a call counts against: its arguments stand for the body of a request.
+fn charge_for<'a>(caller: &'a Principal, arguments: &Map<String, Value>) -> Charge<'a> {
+    Charge::Sent(caller, json!(arguments).to_string().len())
 }
 
 /// What a tool answers, from what the API answers.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::actions::{CONTACT_NOT_FOUND, contact_mismatch};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
+use crate::api::request::{Charge, Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
 use crate::api::state::State;
 use crate::domain::text::json_depth;
 use crate::domain::{EventName, FlowId, SessionId};
@@ -32,7 +32,7 @@ pub(in crate::api) async fn send_event(
     let to = contact_ref.map(|contact_ref: ContactRef| EventTarget::Contact { flow_id, contact_ref });
     let event = read_event(to, fields, false)?;
     let key = idempotency_key(&request, &principal, "send-event", &body.raw)?;
-    let (outcome, is_replay) = run_idempotent(&state, key, event).await?;
+    let (outcome, is_replay) = run_idempotent(&state, Charge::Sent(&principal, body.raw.len()), key, event).await?;
     let sessions = sent(outcome)?;
     let sessions = sessions.iter().map(|sent| EventTaken { id: sent.id, handled: sent.handled }).collect();
     Ok(answer_idempotent(StatusCode::OK, &EventAnswer { sessions }, is_replay))
@@ -41,12 +41,14 @@ pub(in crate::api) async fn send_event(
 /// `POST /sessions/{id}/events`: sends an event to one session.
 pub(in crate::api) async fn send_session_event(
     state: web::Data<State>,
+    principal: Principal,
     id: web::Path<String>,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let id: SessionId = id.parse().map_err(|_| session_not_found())?;
     let fields = Fields::of(&body.fields);
     let event = read_event(Some(EventTarget::Session(id)), fields, true)?;
+    state.charge(&principal, body.raw.len())?;
     let sessions = sent(state.runtime.handle(event).await?)?;
     match sessions.first() {
         Some(EventSent { handled: EventHandling::Refused, .. }) | None => {

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::actions::flows::{id_key, read_trigger_of, trigger_idempotent};
 use super::actions::{self};
+use super::batch_quota::{BatchQuota, row_key};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{
@@ -40,9 +41,8 @@ use crate::views::session::TriggerAnswer;
 const MAX_ROWS: usize = 10_000;
 /// How long a batch may take to arrive.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// What the idempotency keys of batches and of their rows belong to.
+/// What the idempotency keys of batches belong to.
 const BATCH_ROUTE: &str = "trigger-batch";
-const ROW_ROUTE: &str = "trigger-batch-row";
 /// One JSON value a line. There is no registered type; these are in use.
 const NDJSON: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
@@ -71,12 +71,14 @@ pub(in crate::api) async fn trigger_batch(
         Cow::Owned(text) => Bytes::from(text),
     };
     let rows = split(&raw, form).await?;
-    let (begun, is_replay) = run_idempotent(&state, key.clone(), BeginBatch { flow_id }).await?;
+    let quota = BatchQuota::take(&state, &principal, key.as_ref(), &rows).await?;
+    let charge = quota.for_batch(key.as_ref());
+    let (begun, is_replay) = run_idempotent(&state, charge, key.clone(), BeginBatch { flow_id }).await?;
     let kind = match begun {
         BatchBegun::Ready { kind } => kind,
         BatchBegun::Refused { kind, refusal } => return Err(actions::refused(kind, refusal)),
     };
-    let batch = Batch { state: &state, flow_id, kind, key, raw };
+    let batch = Batch { state: &state, flow_id, kind, key, raw, quota };
     // Polled in their order, so the rows come to the writer in their order.
     let answers = stream::iter(rows.into_iter().enumerate())
         .map(|(index, row)| batch.run_row(index, row))
@@ -201,6 +203,7 @@ struct Batch<'a> {
     kind: FlowKind,
     key: Option<IdempotencyKey>,
     raw: Bytes,
+    quota: BatchQuota<'a>,
 }
 
 impl Batch<'_> {
@@ -235,14 +238,15 @@ impl Batch<'_> {
     ) -> Result<(StatusCode, TriggerAnswer, bool), ApiError> {
         let _place =
             self.state.batches.rows.acquire().await.map_err(|error| Error::internal("Closed").caused_by(error))?;
-        let trigger = self.read_row(&self.raw[row])?;
-        let key = self.key.clone().map(|key| IdempotencyKey {
-            route: ROW_ROUTE,
-            // The index first: no other pair of index and key makes the same text.
-            key: format!("{index}#{}", key.key),
-            ..key
-        });
-        trigger_idempotent(self.state, key, trigger).await
+        let key = self.key.as_ref().map(|key| row_key(key, index));
+        let charge = self.quota.for_row(index, row.len(), key.as_ref());
+        match self.read_row(&self.raw[row]) {
+            Ok(trigger) => trigger_idempotent(self.state, charge, key, trigger).await,
+            Err(refusal) => {
+                charge.give_back();
+                Err(refusal)
+            }
+        }
     }
 
     fn read_row(&self, row: &[u8]) -> Result<Trigger, ApiError> {

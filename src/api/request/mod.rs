@@ -12,7 +12,7 @@ pub(super) use body::{
     BodyLimit, JsonBody, OptionalJsonBody, decode, is_json, json_bytes, kept_body, media_type, raw_body, too_large,
 };
 pub(super) use fields::Fields;
-pub(super) use idempotency::{MAX_KEY, answer_idempotent, idempotency_key, run_idempotent, scoped_to};
+pub(super) use idempotency::{Charge, MAX_KEY, answer_idempotent, idempotency_key, run_idempotent, scoped_to};
 pub(super) use page::Page;
 pub(super) use query::Query;
 pub(super) use reader::Reader;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::usage::Usage;
 use crate::domain::audit::{Actor, ActorKind};
 use crate::domain::{Scope, TokenId};
 
@@ -40,6 +41,8 @@ pub(in crate::api) struct Principal {
     pub(in crate::api) token: Option<TokenId>,
     /// The network that the request came from: known of those who may do what the audit records.
     pub(in crate::api) network: Option<Arc<str>>,
+    /// What a token has taken of its quotas; `None` of a log-in, which has none.
+    pub(in crate::api) usage: Option<Arc<Usage>>,
 }
 
 impl Principal {

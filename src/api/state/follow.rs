@@ -15,6 +15,9 @@ use crate::store;
 pub(crate) async fn follow(state: &State, interval: Duration, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut seen = None;
+    if let Err(error) = state.load_kept_answers().await {
+        tracing::warn!(%error, "how many answers are kept could not be read; those from before the start do not count");
+    }
     loop {
         match read_vital(state, store::generation).await {
             Ok(generation) if seen == Some(generation) => {}

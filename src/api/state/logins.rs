@@ -110,8 +110,8 @@ impl Logins {
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
         let caller = Caller::Login(row.seq);
-        let name = row.actor.as_str().into();
-        let principal = Principal { caller, name, scope: Scope::Admin, rate_limit: None, token: None, network: None };
+        let (scope, name) = (Scope::Admin, row.actor.as_str().into());
+        let principal = Principal { caller, name, scope, rate_limit: None, token: None, network: None, usage: None };
         Some((principal, csrf_token(&value)))
     }
 

@@ -5,11 +5,17 @@ pub(super) mod caller;
 pub(super) mod follow;
 mod forwarded;
 pub(super) mod logins;
+pub(super) mod quotas;
 pub(super) mod rate_limit;
 pub(super) mod requests;
 pub(super) mod tokens;
 mod unknown_tokens;
+pub(super) mod usage;
 pub(super) mod watchers;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::web;
 
@@ -17,14 +23,17 @@ use crate::api::error::ApiError;
 use crate::error::{Error, Result};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
+use crate::store::idempotency::bytes_by_hour;
 use crate::store::tokens::live as tokens_of;
 use crate::store::{Conn, generation};
 use batches::Batches;
-use caller::Principal;
+use caller::{Caller, Principal};
 use logins::Logins;
+use quotas::Quotas;
 use rate_limit::RateLimit;
 use requests::Requests;
 use tokens::Tokens;
+use usage::Usage;
 use watchers::Watchers;
 
 /// Flows that are compiled or played for requests at once.
@@ -47,6 +56,8 @@ pub(crate) struct State {
     pub(crate) requests: Requests,
     /// SHA-256 of the token that `/metrics` takes beside those of scope admin; `None` where none is configured.
     pub(crate) metrics_token: Option<[u8; 32]>,
+    /// What a caller may have stored.
+    pub(crate) quotas: Quotas,
     /// What the admin page may change.
     pub(crate) settings: Settings,
     /// The subscribers to the feed of changes.
@@ -76,6 +87,10 @@ impl State {
         let (generation, tokens, logins) = read_vital(self, admitted).await?;
         self.tokens.replace(generation, tokens);
         self.logins.replace(logins);
+        self.rate_limit.forget_gone(|caller| match caller {
+            Caller::Token(seq) => self.tokens.is_live(seq),
+            Caller::Login(seq) => self.logins.is_live(seq, now),
+        });
         Ok(())
     }
 
@@ -113,7 +128,28 @@ impl State {
     pub(crate) fn follow_settings(&self) {
         let effective = self.settings.effective();
         self.runtime.set_default_ttl(effective.default_ttl);
-        self.rate_limit.set(effective.requests_per_minute);
+        self.rate_limit.set(effective.limits.requests_per_minute);
+        self.quotas.set(effective.limits);
+        self.runtime.simulations().set_max_bytes(effective.limits.simulation_bytes.bytes());
+    }
+
+    /// Takes what a request that keeps no answer has the server store: so many bytes were sent.
+    ///
+    /// # Errors
+    /// The refusal, where a limit of the caller leaves no room for it.
+    pub(in crate::api) fn charge(&self, principal: &Principal, sent: usize) -> Result<(), ApiError> {
+        self.quotas.charge(principal, sent, self.runtime.clock().now())
+    }
+
+    /// Counts the answers that were kept before the server started. Until then there is more room for new ones.
+    async fn load_kept_answers(&self) -> Result<(), ApiError> {
+        let now = self.runtime.clock().now();
+        let rows = read_heavy(self, bytes_by_hour).await?;
+        let usages: HashMap<i64, Arc<Usage>> =
+            rows.iter().filter_map(|row| Some((row.token_seq, self.tokens.usage(row.token_seq)?))).collect();
+        let rows = rows.into_iter().map(|row| (row.token_seq, row.hour, row.bytes));
+        self.quotas.load_kept(rows, |token| usages.get(&token).map(Arc::as_ref), now);
+        Ok(())
     }
 
     /// Whether users come over HTTPS, so that the cookie must not travel otherwise.

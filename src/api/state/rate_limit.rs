@@ -67,6 +67,14 @@ impl RateLimit {
         }
     }
 
+    /// Forgets callers that are gone, and those that have not come for long enough to begin anew.
+    pub(in crate::api) fn forget_gone(&self, is_live: impl Fn(Caller) -> bool) {
+        self.own.write().unwrap_or_else(PoisonError::into_inner).retain(|caller, _| is_live(*caller));
+        for limit in [&self.current(), &self.of_log_ins] {
+            limit.limiter.iter().for_each(Limiter::retain_recent);
+        }
+    }
+
     fn current(&self) -> Arc<Limit> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -113,5 +121,31 @@ impl RateLimit {
                 Err(ApiError::TooManyRequests { retry_after: retry_after.max(1), limit })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Scope;
+
+    #[test]
+    fn callers_that_are_gone_leave_nothing() {
+        let limit = RateLimit::per_minute(6_000);
+        let token = |seq, rate_limit| Principal {
+            caller: Caller::Token(seq),
+            name: "shop".into(),
+            scope: Scope::Trigger,
+            rate_limit,
+            usage: None,
+        };
+        for seq in 0..100 {
+            limit.check(&token(seq, Some(10))).unwrap();
+            limit.check(&token(seq, None)).unwrap();
+        }
+        limit.forget_gone(|caller| caller == Caller::Token(7));
+        assert_eq!(limit.own.read().unwrap().keys().collect::<Vec<_>>(), [&Caller::Token(7)]);
+        let left = limit.check(&token(7, Some(10))).unwrap().unwrap().remaining;
+        assert_eq!(left, 8, "what is live has not begun anew");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::caller::{Caller, Principal};
 use super::unknown_tokens::UnknownTokens;
+use super::usage::Usage;
 use crate::error::Result;
 use crate::store::{self, Store, tokens};
 
@@ -29,11 +30,15 @@ impl Tokens {
 
     /// Puts tokens in force that were read at that generation of the database, or later.
     pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+        // What a token has taken goes on to count; what one took that is gone goes with it.
+        let mut usages: HashMap<Caller, Arc<Usage>> =
+            self.all().values().filter_map(|principal| Some((principal.caller, principal.usage.clone()?))).collect();
         let live = rows
             .into_iter()
             .map(|(hash, tokens::TokenRow { seq, id, name, scope, rate_limit, .. })| {
                 let (caller, name) = (Caller::Token(seq), name.into());
-                (hash, Principal { caller, name, scope, rate_limit, token: Some(id), network: None })
+                let usage = Some(usages.entry(caller).or_insert_with(|| Arc::new(Usage::new(id))).clone());
+                (hash, Principal { caller, name, scope, rate_limit, token: Some(id), network: None, usage })
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
@@ -51,13 +56,20 @@ impl Tokens {
 
     /// Whether the token in a row is still taken.
     pub(in crate::api) fn is_live(&self, seq: i64) -> bool {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.values().any(|principal| principal.caller == Caller::Token(seq))
+        self.all().values().any(|principal| principal.caller == Caller::Token(seq))
+    }
+
+    /// What the token in a row has taken; `None` where it is not taken any more.
+    pub(in crate::api) fn usage(&self, seq: i64) -> Option<Arc<Usage>> {
+        self.all().values().find(|principal| principal.caller == Caller::Token(seq))?.usage.clone()
+    }
+
+    fn all(&self) -> Arc<HashMap<[u8; 32], Principal>> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whose a token with that hash is.
     pub(in crate::api) fn of_hash(&self, hash: &[u8; 32]) -> Option<Principal> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.get(hash).cloned()
+        self.all().get(hash).cloned()
     }
 }

@@ -4,6 +4,7 @@
 //! imported. [`publishing`] makes versions of them.
 
 pub mod publishing;
+pub mod room;
 pub mod simulation;
 pub mod simulations;
 pub mod test_cases;

@@ -14,8 +14,8 @@ use crate::runtime::Clock;
 pub const LIFETIME: Duration = Duration::from_secs(3600);
 /// How many are kept.
 pub const MAX_SIMULATIONS: usize = 1_000;
-/// How many bytes they may take together, about.
-pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// How many bytes they may take together, about, where nothing else is set.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The simulations of one server.
 #[derive(Debug)]
@@ -24,8 +24,9 @@ pub struct Simulations {
     registry: Mutex<Registry>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registry {
+    max_bytes: usize,
     by_id: HashMap<SimulationId, Kept>,
     /// The oldest first. Each is in `by_id`.
     order: VecDeque<SimulationId>,
@@ -41,7 +42,14 @@ struct Kept {
 
 impl Simulations {
     pub(in crate::runtime) fn new(clock: Clock) -> Self {
-        Self { clock, registry: Mutex::default() }
+        Self { clock, registry: Mutex::new(Registry::new(MAX_BYTES)) }
+    }
+
+    /// Changes how many bytes they may take together; 0 is as many as they are.
+    pub fn set_max_bytes(&self, bytes: u64) {
+        let mut registry = self.lock();
+        registry.max_bytes = if bytes == 0 { usize::MAX } else { usize::try_from(bytes).unwrap_or(usize::MAX) };
+        registry.make_room();
     }
 
     /// Keeps a simulation under a new id. The oldest make room for it.
@@ -99,9 +107,13 @@ impl Simulations {
 }
 
 impl Registry {
+    fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, by_id: HashMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+
     /// Lets the oldest go until the rest fits; the newest stays in any case.
     fn make_room(&mut self) {
-        while self.order.len() > MAX_SIMULATIONS || (self.bytes > MAX_BYTES && self.order.len() > 1) {
+        while self.order.len() > MAX_SIMULATIONS || (self.bytes > self.max_bytes && self.order.len() > 1) {
             let Some(oldest) = self.order.front().copied() else { return };
             self.remove(oldest);
         }
@@ -170,6 +182,23 @@ mod tests {
         let registry = simulations.lock();
         let weights: usize = registry.by_id.values().map(|kept| kept.weight).sum();
         assert!(registry.bytes == weights && weights <= MAX_BYTES && registry.order.len() == registry.by_id.len());
+    }
+
+    #[test]
+    fn a_lower_bound_is_in_force_at_once() {
+        let simulations = Simulations::new(Clock::by_hand(Timestamp::from_millis(1_000_000)));
+        let one = simulation(1024 * 1024).weight() as u64;
+        let ids: Vec<_> = (0..3).map(|_| simulations.keep(simulation(1024 * 1024))).collect();
+        let left = || ids.iter().map(|id| simulations.with(*id, |_| ()).is_some()).collect::<Vec<_>>();
+        simulations.set_max_bytes(3 * one);
+        assert_eq!(left(), [true, true, true]);
+        simulations.set_max_bytes(3 * one - 1);
+        assert_eq!(left(), [false, true, true]);
+        simulations.set_max_bytes(0);
+        for _ in 0..100 {
+            simulations.keep(simulation(1024 * 1024));
+        }
+        assert_eq!(left(), [false, true, true]);
     }
 
     #[test]

@@ -17,8 +17,6 @@ use crate::runtime::ServerSettings;
 use crate::runtime::commands::trigger::TriggerRefusal;
 use crate::store::test_cases::TestCaseRow;
 
-/// Test cases that a flow may have.
-pub const CASES: usize = 100;
 /// Bytes of JSON that a script may have.
 pub const BYTES: usize = 256 * 1024;
 /// The problem of a document that breaks a test case.

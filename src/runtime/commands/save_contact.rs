@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::update_contact::metadata_fits;
+use super::update_contact::{METADATA_BYTES, metadata_fits};
 use crate::domain::profile::TAGS;
 use crate::domain::{AddressKey, ContactChange};
 use crate::error::{Error, Result};
@@ -50,6 +50,11 @@ pub enum ContactSaved {
 
 impl Command for SaveContact {
     type Outcome = ContactSaved;
+
+    /// The whole profile is in it, also what was there before.
+    fn answer_bytes(&self) -> usize {
+        METADATA_BYTES + 8 * 1024
+    }
 
     fn is_kept(outcome: &ContactSaved) -> bool {
         matches!(outcome, ContactSaved::Saved { .. })

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Command, Deferred, Job};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::{Tx, idempotency};
+use crate::store::{Conn, Tx, idempotency};
 
 /// How long the answer to an idempotency key is kept.
 pub(in crate::runtime) const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -54,6 +54,11 @@ pub(in crate::runtime) fn forget<T: Serialize>(tx: &Tx<'_>, key: &IdempotencyKey
 
 fn outcome_json<T: Serialize>(outcome: &T) -> Result<String> {
     serde_json::to_string(outcome).map_err(|error| Error::internal("An outcome cannot be stored").caused_by(error))
+}
+
+/// Whether a request with the key is answered from what is kept.
+pub(in crate::runtime) fn is_answered(conn: &Conn, key: &IdempotencyKey, now: Timestamp) -> Result<bool> {
+    Ok(idempotency::find(conn, &key.row())?.is_some_and(|kept| kept.created_at.plus(KEY_LIFETIME) > now))
 }
 
 /// Runs a command, unless its key's row has an outcome already.

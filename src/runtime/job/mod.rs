@@ -62,6 +62,11 @@ pub trait Command: Send + Sync + 'static {
         WriteClass::Ongoing
     }
 
+    /// Bytes that the outcome has as JSON, about, where it is not known yet: room is taken for so many.
+    fn answer_bytes(&self) -> usize {
+        512
+    }
+
     /// Whether an idempotency key keeps this outcome: refusals are decided anew each time.
     fn is_kept(_outcome: &Self::Outcome) -> bool {
         false

@@ -88,6 +88,13 @@ impl Runtime {
         let present = impairments.iter().map(|impairment| (impairment.code, 1.0));
         let absent = health::CODES.into_iter().filter(|code| impairments.iter().all(|found| found.code != *code));
         self.metrics().set_family(Metric::Degraded, present.chain(absent.map(|code| (code, 0.0))));
+        let (every, newest) = match self.backup_state().await {
+            Some(state) => (state.every.as_secs_f64(), state.newest),
+            None => (0.0, None),
+        };
+        let newest = newest.map_or(0.0, |newest| newest.created_at.as_millis() as f64 / 1_000.0);
+        self.metrics().set(Metric::BackupInterval, &[], every);
+        self.metrics().set(Metric::BackupLastSuccess, &[], newest);
         let Ok(channel) = self.channel_state().await else { return };
         let flag = |is_so| f64::from(u8::from(is_so));
         self.metrics().set_family(Metric::ChannelPaused, [(channel.name, flag(channel.paused_at.is_some()))]);

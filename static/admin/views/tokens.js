@@ -17,6 +17,14 @@ function limitOf(item) {
   return item.rate_limit === 0 ? "none" : `${item.rate_limit} a minute`;
 }
 
+/** What limits have refused to a token, in words; nothing where they have not. */
+function refusedOf(item) {
+  if (!item.refused) return "";
+  const { count, last_at, limit } = item.refused;
+  return h("span", { class: "stack", testid: "token-refused" },
+    `${count} ${count === 1 ? "request was" : "requests were"} over a limit since the server started, the last one over ${limit}:`, timeOf(last_at));
+}
+
 function limitInput(value) {
   return h("input", { type: "number", min: "0", max: "1000000", step: "1", value, autocomplete: "off", testid: "token-rate-limit" });
 }
@@ -42,7 +50,7 @@ export function tokensView(_params, page) {
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "strong" }, item.name), item.scope, h("code", {}, item.hint ? `${item.hint}…` : "–"), limitOf(item), timeOf(item.created_at),
-        item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at)) : status("active"),
+        item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at)) : h("span", { class: "stack" }, status("active"), refusedOf(item)),
         item.revoked_at ? "" : h("div", { class: "actions" },
           button("Limit", () => changeLimit(item), { kind: "small", testid: "token-limit" }), button("Revoke", () => revoke(item), { kind: "small", testid: "token-revoke" })),
       ], { testid: "token-row" }));

@@ -9,7 +9,7 @@ use testkit::wait::patiently;
 const PASSWORD: &str = "correct horse battery";
 
 /// Somebody at the admin page.
-struct Visitor<'a> {
+pub(crate) struct Visitor<'a> {
     app: &'a TestApp,
     cookie: Option<String>,
     csrf: String,
@@ -38,7 +38,7 @@ impl<'a> Visitor<'a> {
         self.send(Method::GET, path, None, None).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, Some(&self.csrf), Some(body)).await
     }
 
@@ -64,10 +64,17 @@ impl<'a> Visitor<'a> {
 /// An application whose password is set.
 async fn set_up() -> TestApp {
     let app = TestApp::start().await;
+    logged_in(&app).await;
+    app
+}
+
+/// Sets the password of an application, and is logged in there then.
+pub(crate) async fn logged_in(app: &TestApp) -> Visitor<'_> {
     let code = app.set_up_code.clone().unwrap();
     let body = json!({"code": code, "password": PASSWORD, "name": "Ana"});
-    Visitor::new(&app).enter("/admin/set-up", &body).await.expect(200);
-    app
+    let mut visitor = Visitor::new(app);
+    visitor.enter("/admin/set-up", &body).await.expect(200);
+    visitor
 }
 
 #[tokio::test(flavor = "multi_thread")]

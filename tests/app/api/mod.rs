@@ -37,6 +37,7 @@ mod public_messages;
 mod public_polling;
 mod public_sequences;
 mod public_templates;
+mod quotas;
 mod retention;
 mod routing;
 mod simulations;

@@ -9,7 +9,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::{ChangeBy, metadata_too_large, read_change};
 use crate::api::request::{
-    Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
+    Charge, Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
 };
 use crate::api::state::{State, read, read_heavy};
 use crate::domain::{ContactChange, Phone};
@@ -32,7 +32,7 @@ pub(in crate::api) async fn create_contact(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_creation(&body)?;
     let key = idempotency_key(&request, &principal, "create-contact", &body.raw)?;
-    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, Charge::Sent(&principal, body.raw.len()), key, command).await?;
     let profile = saved(outcome, "tags")?;
     Ok(answer_idempotent(StatusCode::CREATED, &PublicContact::saved(&row_of(&profile)), is_replay))
 }
@@ -55,7 +55,7 @@ pub(in crate::api) async fn update_contact(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_update(&body)?;
     let key = idempotency_key(&request, &principal, "update-contact", &body.raw)?;
-    let (outcome, is_replay) = run_idempotent(&state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(&state, Charge::Sent(&principal, body.raw.len()), key, command).await?;
     let profile = saved(outcome, "tags")?;
     Ok(answer_idempotent(StatusCode::OK, &UpdatedContact::new(&row_of(&profile)), is_replay))
 }

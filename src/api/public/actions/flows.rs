@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{CONTACT_NOT_FOUND, contact_mismatch, read_context, refused, words_of};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
+use crate::api::request::{Charge, Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
 use crate::api::state::{State, read};
 use crate::domain::{CounterName, FlowId, FlowKind};
 use crate::error::Result as StoreResult;
@@ -27,19 +27,21 @@ pub(in crate::api) async fn trigger_flow(
 ) -> Result<HttpResponse, ApiError> {
     let trigger = read_trigger(Fields::of(&body.fields), false)?;
     let key = idempotency_key(&request, &principal, "trigger-flow", &body.raw)?;
-    let (status, answer, is_replay) = trigger_idempotent(&state, key, trigger).await?;
+    let charge = Charge::Sent(&principal, body.raw.len());
+    let (status, answer, is_replay) = trigger_idempotent(&state, charge, key, trigger).await?;
     Ok(answer_idempotent(status, &answer, is_replay))
 }
 
 /// Starts a flow or a sequence, and returns the answer and whether it is a replay.
 pub(in crate::api) async fn trigger_idempotent(
     state: &State,
+    charge: Charge<'_>,
     key: Option<IdempotencyKey>,
     trigger: Trigger,
 ) -> Result<(StatusCode, TriggerAnswer, bool), ApiError> {
     let (flow_id, kind) = (trigger.flow_id, trigger.kind);
     state.runtime.check_room()?;
-    let (outcome, is_replay) = run_idempotent(state, key, trigger).await?;
+    let (outcome, is_replay) = run_idempotent(state, charge, key, trigger).await?;
     let (code, status, id, name, contact_id, ended) = match outcome {
         Triggered::Started { id, flow_name, contact_id } => {
             (StatusCode::CREATED, "started", id, flow_name, contact_id, false)
@@ -142,7 +144,7 @@ pub(in crate::api) async fn cancel_flow(
 ) -> Result<HttpResponse, ApiError> {
     let (kind, cancel) = read_cancel(&body)?;
     let key = idempotency_key(&request, &principal, "cancel-flow", &body.raw)?;
-    let (outcome, is_replay) = run_idempotent(&state, key, cancel).await?;
+    let (outcome, is_replay) = run_idempotent(&state, Charge::Sent(&principal, body.raw.len()), key, cancel).await?;
     let answer = match outcome {
         Cancelled::Ended { id } => CancelAnswer { id: Some(id), status: "cancelled" },
         Cancelled::NotRunning => CancelAnswer { id: None, status: "not_running" },

@@ -13,7 +13,7 @@ use super::opted_out;
 use super::templates::template_not_found;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
+use crate::api::request::{Charge, Fields, JsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent};
 use crate::api::state::State;
 use crate::domain::{Phone, Reason, TemplateId};
 use crate::runtime::{Command, DeliveryResult, IdempotencyKey, SendRefusal, SendTemplate, SendText, Sending};
@@ -40,7 +40,8 @@ pub(in crate::api) async fn send_text_message(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_text(&body)?;
     let key = idempotency_key(&request, &principal, "send-text-message", &body.raw)?;
-    let (answer, is_replay) = send_idempotent(&state, key, command).await?;
+    let charge = Charge::Sent(&principal, body.raw.len());
+    let (answer, is_replay) = send_idempotent(&state, charge, key, command).await?;
     Ok(answer_idempotent(StatusCode::OK, &answer, is_replay))
 }
 
@@ -53,7 +54,8 @@ pub(in crate::api) async fn send_template_message(
 ) -> Result<HttpResponse, ApiError> {
     let command = read_template(&body)?;
     let key = idempotency_key(&request, &principal, "send-template-message", &body.raw)?;
-    let (answer, is_replay) = send_idempotent(&state, key, command).await?;
+    let charge = Charge::Sent(&principal, body.raw.len());
+    let (answer, is_replay) = send_idempotent(&state, charge, key, command).await?;
     Ok(answer_idempotent(StatusCode::OK, &answer, is_replay))
 }
 
@@ -120,12 +122,13 @@ pub(in crate::api) fn read_variables(fields: &mut Fields<'_>) -> BTreeMap<String
 /// Queues a message and waits for what becomes of it. Returns the answer and whether it is a replay.
 pub(in crate::api) async fn send_idempotent(
     state: &State,
+    charge: Charge<'_>,
     key: Option<IdempotencyKey>,
     command: impl Command<Outcome = Sending>,
 ) -> Result<(SendAnswer, bool), ApiError> {
     state.runtime.check_room()?;
     let wait = state.runtime.wait_for_delivery();
-    let (outcome, is_replay) = run_idempotent(state, key.clone(), command).await?;
+    let (outcome, is_replay) = run_idempotent(state, charge, key.clone(), command).await?;
     let (id, contact_id) = match &outcome {
         Sending::Queued { id, contact_id } => (*id, *contact_id),
         Sending::Refused(refusal) => return Err(refused(refusal.clone())),

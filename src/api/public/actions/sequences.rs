@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::flows::{look_up, read_trigger_of, trigger_idempotent};
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, answer_idempotent, idempotency_key};
+use crate::api::request::{Charge, Fields, JsonBody, answer_idempotent, idempotency_key};
 use crate::api::state::State;
 use crate::domain::FlowKind;
 
@@ -18,7 +18,8 @@ pub(in crate::api) async fn trigger_sequence(
 ) -> Result<HttpResponse, ApiError> {
     let trigger = read_trigger_of(FlowKind::Sequence, Fields::of(&body.fields), false)?;
     let key = idempotency_key(&request, &principal, "trigger-sequence", &body.raw)?;
-    let (status, answer, is_replay) = trigger_idempotent(&state, key, trigger).await?;
+    let charge = Charge::Sent(&principal, body.raw.len());
+    let (status, answer, is_replay) = trigger_idempotent(&state, charge, key, trigger).await?;
     Ok(answer_idempotent(status, &answer, is_replay))
 }
 

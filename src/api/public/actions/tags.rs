@@ -10,7 +10,7 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::contact_fields::is_tag;
 use crate::api::request::{
-    Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
+    Charge, Fields, JsonBody, OptionalJsonBody, Reader, answer_idempotent, idempotency_key, run_idempotent,
 };
 use crate::api::state::{State, read_heavy};
 use crate::domain::profile::{TAG_CHARS, clean_tag};
@@ -32,7 +32,8 @@ pub(in crate::api) async fn add_tag(
     let (contact_ref, tag) = read_tagging(&body)?;
     let key = idempotency_key(&request, &principal, "add-tag", &body.raw)?;
     let change = ContactChange { add_tags: vec![tag.clone()], ..ContactChange::default() };
-    let (contact, is_replay) = save(&state, key, contact_ref, change).await?;
+    let (contact, is_replay) =
+        save(&state, Charge::Sent(&principal, body.raw.len()), key, (contact_ref, change)).await?;
     Ok(answer_idempotent(StatusCode::OK, &TaggedContact::added(&contact, &tag), is_replay))
 }
 
@@ -46,19 +47,20 @@ pub(in crate::api) async fn remove_tag(
     let (contact_ref, tag) = read_tagging(&body)?;
     let key = idempotency_key(&request, &principal, "remove-tag", &body.raw)?;
     let change = ContactChange { remove_tags: vec![tag.clone()], ..ContactChange::default() };
-    let (contact, is_replay) = save(&state, key, contact_ref, change).await?;
+    let (contact, is_replay) =
+        save(&state, Charge::Sent(&principal, body.raw.len()), key, (contact_ref, change)).await?;
     Ok(answer_idempotent(StatusCode::OK, &TaggedContact::removed(&contact, &tag), is_replay))
 }
 
 /// Saves a change of tags under its key. Gives the contact, and whether that is a replay.
 async fn save(
     state: &State,
+    charge: Charge<'_>,
     key: Option<IdempotencyKey>,
-    contact_ref: ContactRef,
-    change: ContactChange,
+    (contact_ref, change): (ContactRef, ContactChange),
 ) -> Result<(Contact, bool), ApiError> {
     let command = SaveContact { contact_ref, change, tags: None, source: None };
-    let (outcome, is_replay) = run_idempotent(state, key, command).await?;
+    let (outcome, is_replay) = run_idempotent(state, charge, key, command).await?;
     Ok((saved(outcome, "tag")?.stored.contact, is_replay))
 }
 
