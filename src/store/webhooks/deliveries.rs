@@ -1,4 +1,4 @@
-//! Webhook endpoints, and the deliveries queued for them.
+//! The deliveries queued for webhook endpoints.
 //!
 //! The deliveries of one endpoint are posted in the order of their rows. Only the first queued one is ever tried, so
 //! its `next_attempt_at` is when the endpoint is tried again. A test is in no queue: it has no `next_attempt_at`, holds
@@ -7,80 +7,11 @@
 use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::row_numbers::Numbered;
-use super::values::Json;
-use super::{Conn, Tx};
-use crate::domain::{DeliveryStatus, EndpointId, EventKind, Timestamp};
+use super::{Endpoint, find_endpoint};
+use crate::domain::{DeliveryStatus, EndpointId, Timestamp};
 use crate::error::Result;
-
-/// A webhook endpoint with its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Row number of the endpoint.
-    pub seq: i64,
-    /// The endpoint's public id.
-    pub id: EndpointId,
-    /// Where events are posted.
-    pub url: String,
-    /// What people call it.
-    pub description: String,
-    /// The events that it subscribes to; empty for all.
-    pub events: Vec<String>,
-    /// The key that signs what is posted.
-    pub secret: String,
-    /// Whether events are queued and posted.
-    pub is_active: bool,
-    /// Since when it has taken nothing.
-    pub failing_since: Option<Timestamp>,
-    /// Why not, the last time.
-    pub last_error: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
-
-/// What an endpoint is made of.
-#[derive(Debug, Clone)]
-pub struct NewEndpoint<'a> {
-    /// The endpoint's public id.
-    pub id: EndpointId,
-    /// Where events are posted.
-    pub url: &'a str,
-    /// What people call it.
-    pub description: &'a str,
-    /// The events that it subscribes to; empty for all.
-    pub events: &'a [String],
-    /// The key that signs what is posted.
-    pub secret: &'a str,
-}
-
-/// The changes of an endpoint; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default)]
-pub struct EndpointChange {
-    /// Where events are posted.
-    pub url: Option<String>,
-    /// What people call it.
-    pub description: Option<String>,
-    /// The events that it subscribes to; empty for all; `None`: unchanged.
-    pub events: Option<Vec<String>>,
-    /// Whether events are queued and posted.
-    pub is_active: Option<bool>,
-}
-
-/// An active endpoint and the events that it subscribes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// The endpoint's public id.
-    pub id: EndpointId,
-    /// Names of events; empty for all.
-    pub events: Vec<String>,
-}
-
-impl Listener {
-    /// Whether it subscribes to an event.
-    pub fn wants(&self, event: EventKind) -> bool {
-        self.events.is_empty() || self.events.iter().any(|wanted| wanted == event.as_str())
-    }
-}
+use crate::store::row_numbers::Numbered;
+use crate::store::{Conn, Tx};
 
 /// An event to queue for an endpoint.
 #[derive(Debug, Clone, Copy)]
@@ -122,92 +53,6 @@ pub struct DeliveryRow {
     pub created_at: Timestamp,
     /// When that changed last.
     pub updated_at: Timestamp,
-}
-
-/// Makes an endpoint, active, and returns its row.
-pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Result<i64> {
-    tx.prepare_cached(
-        "INSERT INTO webhook_endpoints (id, url, description, events, secret, is_active, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6)",
-    )?
-    .execute(params![new.id, new.url, new.description, Json(new.events), new.secret, now])?;
-    Ok(tx.last_insert_rowid())
-}
-
-/// All endpoints, oldest first, each with the number of its queued deliveries.
-pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at,
-             (SELECT count(*) FROM webhook_deliveries AS d WHERE d.endpoint_seq = e.seq AND d.status = 'queued')
-         FROM webhook_endpoints AS e ORDER BY seq",
-    )?;
-    let rows = statement.query_map([], |row| Ok((read_endpoint(row)?, row.get(10)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// The endpoint with an id; `None` if there is none.
-pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at
-         FROM webhook_endpoints WHERE id = ?1",
-    )?;
-    Ok(statement.query_row([id], read_endpoint).optional()?)
-}
-
-/// Changes an endpoint. What was queued is tried at once where the change lets hope: another URL, or switched on again.
-/// Returns whether there is one.
-pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now: Timestamp) -> Result<bool> {
-    let EndpointChange { url, description, events, is_active } = change;
-    let changed = tx
-        .prepare_cached(
-            "UPDATE webhook_endpoints SET url = coalesce(?2, url), description = coalesce(?3, description),
-                 events = coalesce(?4, events), is_active = coalesce(?5, is_active), updated_at = ?6
-             WHERE id = ?1",
-        )?
-        .execute(params![id, url, description, events.as_ref().map(Json), is_active, now])?;
-    if url.is_some() || *is_active == Some(true) {
-        tx.prepare_cached("UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL WHERE id = ?1")?
-            .execute([id])?;
-        tx.prepare_cached(
-            "UPDATE webhook_deliveries SET next_attempt_at = ?2
-             WHERE status = 'queued' AND next_attempt_at > ?2
-                 AND endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1)",
-        )?
-        .execute((id, now))?;
-    }
-    Ok(changed > 0)
-}
-
-/// Gives an endpoint another secret. Returns whether there is one.
-pub fn set_secret(tx: &Tx<'_>, id: EndpointId, secret: &str, now: Timestamp) -> Result<bool> {
-    let changed = tx
-        .prepare_cached("UPDATE webhook_endpoints SET secret = ?2, updated_at = ?3 WHERE id = ?1")?
-        .execute((id, secret, now))?;
-    Ok(changed > 0)
-}
-
-/// Deletes some of an endpoint's deliveries, and the endpoint when there are none left. Returns whether it is gone.
-pub fn delete_some(tx: &Tx<'_>, id: EndpointId, limit: u32) -> Result<bool> {
-    let deleted = tx
-        .prepare_cached(
-            "DELETE FROM webhook_deliveries WHERE seq IN
-                 (SELECT seq FROM webhook_deliveries
-                  WHERE endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1) LIMIT ?2)",
-        )?
-        .execute((id, limit))?;
-    if deleted >= limit as usize {
-        return Ok(false);
-    }
-    tx.prepare_cached("DELETE FROM webhook_endpoints WHERE id = ?1")?.execute([id])?;
-    Ok(true)
-}
-
-/// The active endpoints, oldest first.
-pub fn listeners(conn: &Conn) -> Result<Vec<Listener>> {
-    let mut statement =
-        conn.prepare_cached("SELECT id, events FROM webhook_endpoints WHERE is_active = 1 ORDER BY seq")?;
-    let rows = statement.query_map([], |row| Ok(Listener { id: row.get(0)?, events: row.get::<_, Json<_>>(1)?.0 }))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Queues a delivery. Nothing happens if the endpoint is deleted or switched off by now.
@@ -417,13 +262,6 @@ pub fn defer_first(tx: &Tx<'_>, endpoint: EndpointId, until: Timestamp) -> Resul
     Ok(())
 }
 
-/// Switches an endpoint off.
-pub fn deactivate(tx: &Tx<'_>, endpoint: EndpointId, now: Timestamp) -> Result<()> {
-    tx.prepare_cached("UPDATE webhook_endpoints SET is_active = 0, updated_at = ?2 WHERE id = ?1")?
-        .execute((endpoint, now))?;
-    Ok(())
-}
-
 /// An endpoint's deliveries, newest first: those before the row `before`, at most `limit`.
 pub fn list_deliveries(
     conn: &Conn,
@@ -453,21 +291,6 @@ pub fn prune(tx: &Tx<'_>, before: Timestamp, limit: u32) -> Result<usize> {
     Ok(pruned)
 }
 
-fn read_endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
-    Ok(Endpoint {
-        seq: row.get(0)?,
-        id: row.get(1)?,
-        url: row.get(2)?,
-        description: row.get(3)?,
-        events: row.get::<_, Json<_>>(4)?.0,
-        secret: row.get(5)?,
-        is_active: row.get(6)?,
-        failing_since: row.get(7)?,
-        last_error: row.get(8)?,
-        created_at: row.get(9)?,
-    })
-}
-
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     Ok(DeliveryRow {
         seq: row.get(0)?,
@@ -488,7 +311,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::EventKind;
     use crate::store::testing::{self, now};
+    use crate::store::webhooks::{
+        EndpointChange, Listener, NewEndpoint, deactivate, delete_some, insert_endpoint, list_endpoints, listeners,
+        update_endpoint,
+    };
 
     fn endpoint(tx: &Tx<'_>, n: u128, events: &[&str]) -> EndpointId {
         let id = EndpointId(Uuid::from_u128(n));
