@@ -18,6 +18,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step { sql: include_str!("migrations/6.sql"), then: Some(same_people::join) },
         Step::of(include_str!("migrations/7.sql")),
         Step::of(include_str!("migrations/8.sql")),
+        Step::of(include_str!("migrations/9.sql")),
     ],
 };
 

@@ -6,3 +6,4 @@ mod cli;
 mod disk;
 mod durability;
 mod lost_file;
+mod webhook_order;

@@ -1,6 +1,9 @@
 //! Webhook endpoints, and the deliveries queued for them.
 
 mod deliveries;
+mod lanes;
+#[cfg(test)]
+mod tests;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -10,8 +13,11 @@ use crate::domain::{EndpointId, EventKind, Timestamp};
 use crate::error::Result;
 
 pub use deliveries::{
-    Behind, DeliveryRow, NewDelivery, behind_since, defer_first, find_test, first_queued, give_up_older,
-    insert_delivery, insert_test, list_deliveries, next_deliveries, prune, set_attempt_failed, set_sent, tests,
+    DeliveryRow, NewDelivery, find_test, insert_delivery, insert_test, list_deliveries, prune, tests,
+};
+pub(super) use lanes::join_lanes;
+pub use lanes::{
+    due, give_up_oldest, head_of_lane, lanes_without_head, release_lanes, set_attempt_failed, set_sent, set_standing,
     try_now, waiting,
 };
 
@@ -38,6 +44,30 @@ pub struct Endpoint {
     pub last_error: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What its last attempts that failed say of it.
+    pub standing: Standing,
+}
+
+/// Whether an endpoint takes anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Attempts that failed since it took anything.
+    pub failures: u32,
+    /// The contact of the first of them; 0 for an event about no contact.
+    pub failing_lane: Option<i64>,
+    /// It is taken to be down: the next attempt, one alone, is not before this.
+    pub probe_at: Option<Timestamp>,
+}
+
+/// What is queued for an endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// How many deliveries, tests among them.
+    pub queued: u32,
+    /// When the oldest was queued, tests aside.
+    pub oldest: Option<Timestamp>,
+    /// How often that one was tried.
+    pub attempts: u32,
 }
 
 /// What an endpoint is made of.
@@ -94,21 +124,37 @@ pub fn insert_endpoint(tx: &Tx<'_>, new: &NewEndpoint<'_>, now: Timestamp) -> Re
     Ok(tx.last_insert_rowid())
 }
 
-/// All endpoints, oldest first, each with the number of its queued deliveries.
-pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, u32)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at,
-             (SELECT count(*) FROM webhook_deliveries AS d WHERE d.endpoint_seq = e.seq AND d.status = 'queued')
-         FROM webhook_endpoints AS e ORDER BY seq",
-    )?;
-    let rows = statement.query_map([], |row| Ok((read_endpoint(row)?, row.get(10)?)))?;
+pub(super) const LIST: &str = "SELECT e.seq, e.id, e.url, e.description, e.events, e.secret, e.is_active,
+        e.failing_since, e.last_error, e.created_at, e.failures, e.failing_lane, e.probe_at,
+        (SELECT count(*) FROM webhook_deliveries AS c INDEXED BY webhook_deliveries_outbox
+         WHERE c.endpoint_seq = e.seq AND c.status = 'queued'), d.created_at, coalesce(d.attempts, 0)
+    FROM webhook_endpoints AS e LEFT JOIN webhook_deliveries AS d
+        ON d.seq = (SELECT q.seq FROM webhook_deliveries AS q INDEXED BY webhook_deliveries_outbox
+                    WHERE q.endpoint_seq = e.seq AND q.status = 'queued' AND q.next_attempt_at IS NOT NULL
+                    ORDER BY q.seq LIMIT 1)
+    ORDER BY e.seq";
+
+/// All endpoints, oldest first, each with what is queued for it, which is counted in an index.
+pub fn list_endpoints(conn: &Conn) -> Result<Vec<(Endpoint, Queue)>> {
+    let mut statement = conn.prepare_cached(LIST)?;
+    let rows = statement.query_map([], |row| {
+        let queue = Queue { queued: row.get(13)?, oldest: row.get(14)?, attempts: row.get(15)? };
+        Ok((read_endpoint(row)?, queue))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How far the endpoints are behind, oldest endpoint first: how many deliveries are queued for each, and when the
+/// oldest of them was queued, tests aside. They are counted in an index.
+pub fn lag(conn: &Conn) -> Result<Vec<(EndpointId, u32, Option<Timestamp>)>> {
+    Ok(list_endpoints(conn)?.into_iter().map(|(endpoint, queue)| (endpoint.id, queue.queued, queue.oldest)).collect())
 }
 
 /// The endpoint with an id; `None` if there is none.
 pub fn find_endpoint(conn: &Conn, id: EndpointId) -> Result<Option<Endpoint>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at
+        "SELECT seq, id, url, description, events, secret, is_active, failing_since, last_error, created_at, failures,
+             failing_lane, probe_at
          FROM webhook_endpoints WHERE id = ?1",
     )?;
     Ok(statement.query_row([id], read_endpoint).optional()?)
@@ -126,14 +172,17 @@ pub fn update_endpoint(tx: &Tx<'_>, id: EndpointId, change: &EndpointChange, now
         )?
         .execute(params![id, url, description, events.as_ref().map(Json), is_active, now])?;
     if url.is_some() || *is_active == Some(true) {
-        tx.prepare_cached("UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL WHERE id = ?1")?
-            .execute([id])?;
-        tx.prepare_cached(
-            "UPDATE webhook_deliveries SET next_attempt_at = ?2
-             WHERE status = 'queued' AND next_attempt_at > ?2
-                 AND endpoint_seq = (SELECT seq FROM webhook_endpoints WHERE id = ?1)",
-        )?
-        .execute((id, now))?;
+        let seq = tx
+            .prepare_cached(
+                "UPDATE webhook_endpoints SET failing_since = NULL, last_error = NULL, failures = 0,
+                     failing_lane = NULL, probe_at = NULL
+                 WHERE id = ?1 RETURNING seq",
+            )?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        if let Some(seq) = seq {
+            lanes::resume(tx, seq, now)?;
+        }
     }
     Ok(changed > 0)
 }
@@ -189,5 +238,6 @@ fn read_endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
         failing_since: row.get(7)?,
         last_error: row.get(8)?,
         created_at: row.get(9)?,
+        standing: Standing { failures: row.get(10)?, failing_lane: row.get(11)?, probe_at: row.get(12)? },
     })
 }

@@ -42,5 +42,6 @@ mod timers;
 mod tokens;
 mod trigger;
 mod trigger_batch;
+mod webhook_lanes;
 mod webhook_payloads;
 mod webhooks;
