@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The server, which ends with this value.
+/// The server, which ends with this value. `QYVO_BENCH_BINARY` names another program than this version's.
 pub(crate) struct Server {
     child: Child,
     /// Where it listens.
@@ -14,7 +14,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a database in a folder, with its default settings but for these variables.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_qyvo"))
+        let program = std::env::var_os("QYVO_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into());
+        let mut child = Command::new(program)
             .args(["serve", "--bind", "127.0.0.1:0", "--database"])
             .arg(folder.join("qyvo.db"))
             .current_dir(folder)
