@@ -428,7 +428,9 @@ CREATE TABLE tokens (
     hint TEXT NOT NULL, -- the secret's first characters, for lists
     created_at INTEGER NOT NULL,
     revoked_at INTEGER,
-    rate_limit INTEGER CHECK (rate_limit >= 0) -- requests per minute in place of the configured ones; 0 is no limit
+    rate_limit INTEGER CHECK (rate_limit >= 0), -- requests per minute in place of the configured ones; 0 is no limit
+    old_hash BLOB CHECK (length(old_hash) = 32), -- of the secret before the last rotation
+    old_until INTEGER -- until when that one is taken as well
 ) STRICT;
 
 -- What the server keeps to itself: the admin page's password (argon2id), the key of the hashes in `erased`.

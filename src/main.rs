@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         keep_log: bool,
     },
-    /// Make, list and revoke API tokens
+    /// Make, list, rotate and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),
     /// Check, import, export and list flows
@@ -171,6 +171,14 @@ enum TokenCommand {
     },
     /// List tokens
     List,
+    /// Give a token another secret and print it, alone, on standard output
+    Rotate {
+        /// Its id, as `token list` shows it
+        id: String,
+        /// How long the old secret is taken as well, such as 1h or 7d, at most 30 days; 0s ends it at once
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        grace: String,
+    },
     /// Revoke a token
     Revoke {
         /// Its id, as `token list` shows it
@@ -225,6 +233,7 @@ fn main() -> ExitCode {
             cli::tokens::create(&context, &name, scope.into(), rate_limit)
         }
         Command::Token(TokenCommand::List) => cli::tokens::list(&context),
+        Command::Token(TokenCommand::Rotate { id, grace }) => cli::tokens::rotate(&context, &id, &grace),
         Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(&context, &id),
         Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(&context, &file),
         Command::Flow(FlowCommand::Import { file, publish, accept }) => {

@@ -56,9 +56,10 @@ pub(super) async fn authenticate(
 
 /// Whether who was let through still would be: of a request that goes on for long.
 pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
-    match principal.caller {
-        Caller::Token(seq) => state.tokens.is_live(seq),
-        Caller::Login(seq) => state.logins.is_live(seq, state.runtime.clock().now()),
+    let now = state.runtime.clock().now();
+    match (principal.caller, principal.secret) {
+        (Caller::Token(_), secret) => secret.is_some_and(|secret| state.tokens.is_live(&secret, now)),
+        (Caller::Login(seq), _) => state.logins.is_live(seq, now),
     }
 }
 
@@ -71,7 +72,7 @@ async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, 
         });
         let token = bearer.ok_or(ApiError::Unauthenticated)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let found = match state.tokens.of_hash(&hash) {
+        let found = match state.tokens.of_hash(&hash, state.runtime.clock().now()) {
             None => state.look_for_token(hash).await?,
             known => known,
         };

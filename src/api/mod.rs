@@ -175,6 +175,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
     entry(Method::PATCH, "/tokens/{id}", ADMIN, || web::to(tokens::change_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),
+    entry(Method::POST, "/tokens/{id}/rotate", ADMIN, || web::to(tokens::rotate_token)),
     entry(Method::GET, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::list_endpoints)),
     entry(Method::POST, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::create_endpoint)),
     entry(Method::GET, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::get_endpoint)),

@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::api::answer::paginate;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Query, Reader};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query, Reader};
 use crate::api::state::{State, read};
 use crate::credentials;
-use crate::domain::{Scope, TokenId};
+use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::store::WriteClass;
 use crate::store::{tokens, tokens::TokenRow};
@@ -28,7 +28,8 @@ pub(in crate::api) async fn list_tokens(
     let mut query = Query::read(&request)?;
     let (rows, next_cursor) = paginate(read(&state, tokens::list).await?, &mut query);
     query.finish()?;
-    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(token_view).collect(), next_cursor }))
+    let now = state.runtime.clock().now();
+    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(|row| token_view(row, now)).collect(), next_cursor }))
 }
 
 /// `POST /tokens`: makes a token and shows it once.
@@ -57,7 +58,7 @@ pub(in crate::api) async fn create_token(
     let row = row.await?;
     tracing::info!(actor = %principal.name, token = %row.id, scope = row.scope.as_str(), "a token was made");
     state.admit().await?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&row) }))
+    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&row, now) }))
 }
 
 /// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
@@ -80,7 +81,40 @@ pub(in crate::api) async fn change_token(
     });
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
-    Ok(HttpResponse::Ok().json(token_view(&row)))
+    Ok(HttpResponse::Ok().json(token_view(&row, state.runtime.clock().now())))
+}
+
+/// `POST /tokens/{id}/rotate`: another secret for the same token, shown once. The one before is taken for the `grace`,
+/// without one not at all.
+pub(in crate::api) async fn rotate_token(
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.0);
+    let grace = fields.text("grace").map(credentials::read_grace);
+    if let Some(Err(wrong)) = &grace {
+        fields.fail("grace", format!("The grace {wrong}."));
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let grace = grace.and_then(Result::ok).unwrap_or_default();
+    let (secret, now) = (credentials::make_token()?, state.runtime.clock().now());
+    let kept = secret.clone();
+    // Also where the disk is full: a secret that leaked must not live on for that.
+    let row = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        match credentials::rotate_token(tx, id, &kept, grace, now)? {
+            true => Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id)),
+            false => Ok(None),
+        }
+    });
+    let row = row.await?.ok_or_else(not_found)?;
+    state.admit().await?;
+    let grace = grace.as_secs();
+    tracing::info!(actor = %principal.name, token = %id, grace_seconds = grace, "a token was rotated");
+    Ok(HttpResponse::Ok().json(Token { token: Some(&secret), ..token_view(&row, now) }))
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
@@ -109,7 +143,7 @@ fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
     }
 }
 
-fn token_view(row: &TokenRow) -> Token<'_> {
+fn token_view(row: &TokenRow, now: Timestamp) -> Token<'_> {
     Token {
         id: row.id,
         name: &row.name,
@@ -118,6 +152,7 @@ fn token_view(row: &TokenRow) -> Token<'_> {
         rate_limit: row.rate_limit,
         created_at: IsoTime(row.created_at),
         revoked_at: row.revoked_at.map(IsoTime),
+        old_until: row.old_until.filter(|until| *until > now && row.revoked_at.is_none()).map(IsoTime),
         token: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The callers of the API.
 
-use crate::domain::Scope;
+use crate::domain::{Scope, Timestamp};
 use std::sync::Arc;
 
 /// A caller, by its row.
@@ -34,4 +34,15 @@ pub(in crate::api) struct Principal {
     pub(in crate::api) scope: Scope,
     /// Requests per minute in place of the configured ones; 0 is no limit.
     pub(in crate::api) rate_limit: Option<u32>,
+    /// The secret that was sent; `None` of a log-in.
+    pub(in crate::api) secret: Option<SentSecret>,
+}
+
+/// A secret of a token. A token that was rotated has two for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct SentSecret {
+    /// SHA-256 of it.
+    pub(in crate::api) hash: [u8; 32],
+    /// Until when it is taken; `None` for the token's present one.
+    pub(in crate::api) until: Option<Timestamp>,
 }

@@ -109,7 +109,8 @@ impl Logins {
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
         let caller = Caller::Login(row.seq);
-        let principal = Principal { caller, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None };
+        let principal =
+            Principal { caller, name: row.actor.as_str().into(), scope: Scope::Admin, rate_limit: None, secret: None };
         Some((principal, csrf_token(&value)))
     }
 

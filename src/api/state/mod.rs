@@ -84,7 +84,7 @@ impl State {
             }
             Ok(())
         };
-        self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash)).await
+        self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash, self.runtime.clock().now())).await
     }
 
     /// Sends with another access token from now on, if the live channel is the one whose token the key holds.

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::caller::{Caller, Principal};
+use super::caller::{Caller, Principal, SentSecret};
 use super::unknown_tokens::UnknownTokens;
+use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::store::{self, Store, tokens};
+use crate::store::tokens::{self, LiveSecret};
+use crate::store::{self, Store};
 
 /// The live tokens, by hash.
 #[derive(Debug, Default)]
@@ -28,11 +30,13 @@ impl Tokens {
     }
 
     /// Puts tokens in force that were read at that generation of the database, or later.
-    pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+    pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<LiveSecret>) {
         let live = rows
             .into_iter()
-            .map(|(hash, tokens::TokenRow { seq, name, scope, rate_limit, .. })| {
-                (hash, Principal { caller: Caller::Token(seq), name: name.into(), scope, rate_limit })
+            .map(|LiveSecret { hash, until, token }| {
+                let secret = Some(SentSecret { hash, until });
+                let tokens::TokenRow { seq, name, scope, rate_limit, .. } = token;
+                (hash, Principal { caller: Caller::Token(seq), name: name.into(), scope, rate_limit, secret })
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
@@ -48,15 +52,15 @@ impl Tokens {
         &self.unknown
     }
 
-    /// Whether the token in a row is still taken.
-    pub(in crate::api) fn is_live(&self, seq: i64) -> bool {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.values().any(|principal| principal.caller == Caller::Token(seq))
+    /// Whether a secret of a token is still taken.
+    pub(in crate::api) fn is_live(&self, secret: &SentSecret, now: Timestamp) -> bool {
+        self.of_hash(&secret.hash, now).is_some()
     }
 
     /// Whose a token with that hash is.
-    pub(in crate::api) fn of_hash(&self, hash: &[u8; 32]) -> Option<Principal> {
+    pub(in crate::api) fn of_hash(&self, hash: &[u8; 32], now: Timestamp) -> Option<Principal> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-        live.get(hash).cloned()
+        let is_over = |secret: SentSecret| secret.until.is_some_and(|until| until <= now);
+        live.get(hash).filter(|principal| !principal.secret.is_some_and(is_over)).cloned()
     }
 }

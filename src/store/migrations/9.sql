@@ -17,3 +17,7 @@ WHERE status = 'queued' AND next_attempt_at IS NOT NULL AND EXISTS (
 
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_seq, next_attempt_at)
 WHERE status = 'queued' AND next_attempt_at < 253402207199999;
+
+-- A token that is rotated takes its old secret for a while.
+ALTER TABLE tokens ADD COLUMN old_hash BLOB CHECK (length(old_hash) = 32);
+ALTER TABLE tokens ADD COLUMN old_until INTEGER;
