@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -373,12 +373,15 @@ CREATE TABLE webhook_endpoints (
     failing_since INTEGER, -- since when it has taken nothing
     last_error TEXT, -- of the last attempt, if it failed
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0, -- attempts that failed since it took anything
+    failing_lane INTEGER, -- the contact of the first of them; 0 for an event about no contact
+    probe_at INTEGER -- it is taken to be down: the next attempt, one alone, is not before this
 ) STRICT;
 
 -- What is to be told to them. Told ones are kept for a day.
 CREATE TABLE webhook_deliveries (
-    seq INTEGER PRIMARY KEY, -- the order of telling at one endpoint
+    seq INTEGER PRIMARY KEY, -- the order of telling at one endpoint and of one contact: a lane
     id BLOB NOT NULL UNIQUE CHECK (length(id) = 16), -- goes out with every attempt
     endpoint_seq INTEGER NOT NULL REFERENCES webhook_endpoints (seq),
     contact_seq INTEGER, -- whom it tells of, for the day that person is erased
@@ -387,12 +390,18 @@ CREATE TABLE webhook_deliveries (
     status TEXT NOT NULL CHECK (status IN ('queued', 'sent', 'failed')),
     reason TEXT, -- of the last attempt that failed
     attempts INTEGER NOT NULL DEFAULT 0,
-    next_attempt_at INTEGER, -- of a queued one
+    -- Of a queued one. The head of a lane has the time of its next attempt; those behind it are parked at the latest
+    -- time there is. A test is in no lane and has none.
+    next_attempt_at INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX webhook_deliveries_outbox ON webhook_deliveries (endpoint_seq) WHERE status = 'queued';
+CREATE INDEX webhook_deliveries_lane ON webhook_deliveries (endpoint_seq, contact_seq)
+WHERE status = 'queued' AND next_attempt_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_seq, next_attempt_at)
+WHERE status = 'queued' AND next_attempt_at < 253402207199999;
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_seq);
 CREATE INDEX webhook_deliveries_by_contact ON webhook_deliveries (contact_seq) WHERE contact_seq IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (updated_at) WHERE status IN ('sent', 'failed');
@@ -422,7 +431,9 @@ CREATE TABLE tokens (
     hint TEXT NOT NULL, -- the secret's first characters, for lists
     created_at INTEGER NOT NULL,
     revoked_at INTEGER,
-    rate_limit INTEGER CHECK (rate_limit >= 0) -- requests per minute in place of the configured ones; 0 is no limit
+    rate_limit INTEGER CHECK (rate_limit >= 0), -- requests per minute in place of the configured ones; 0 is no limit
+    old_hash BLOB CHECK (length(old_hash) = 32), -- of the secret before the last rotation
+    old_until INTEGER -- until when that one is taken as well
 ) STRICT;
 
 -- What the server keeps to itself: the admin page's password (argon2id), the key of the hashes in `erased`.

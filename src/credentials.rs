@@ -2,6 +2,8 @@
 //!
 //! Random secrets have 256 bits, and only their SHA-256 is kept. What a person chooses is kept as argon2id.
 
+use std::time::Duration;
+
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -10,7 +12,7 @@ use crate::domain::audit::{Actor, AuditAction, Deed};
 use crate::domain::text::has_odd_characters;
 use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
-use crate::store::tokens::{self, NewToken};
+use crate::store::tokens::{self, NewSecret, NewToken};
 use crate::store::{Tx, logins, secrets};
 
 /// What every token begins with, so that a leaked one is recognised.
@@ -19,6 +21,8 @@ const TOKEN_PREFIX: &str = "qyvo_";
 const HINT_CHARS: usize = 12;
 /// Characters of a token's name at most.
 const TOKEN_NAME_CHARS: usize = 100;
+/// How long an old secret may be taken after a rotation at most.
+const MAX_GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Requests per minute that a token's own limit may be at most.
 const MAX_RATE_LIMIT: u32 = 1_000_000;
 /// Characters of a password, at least and at most. Longer ones would only cost time.
@@ -111,6 +115,35 @@ pub fn token_made(by: Actor, id: TokenId, name: &str, scope: Scope) -> Deed {
     Deed::new(AuditAction::TokenCreated, by).to(id).saying(format!("{name}, scope {scope}"))
 }
 
+/// That a token got another secret, for the audit.
+pub fn token_rotated(by: Actor, id: TokenId, grace: Duration) -> Deed {
+    let detail = format!("the old one ends after {}", humantime::format_duration(grace));
+    Deed::new(AuditAction::TokenRotated, by).to(id).saying(detail)
+}
+
+/// How long a token's old secret may be taken after a rotation: `1h`, `7d`, `0s` for not at all, at most 30 days.
+///
+/// # Errors
+/// What is wrong with it, to stand behind "The grace".
+pub fn read_grace(text: &str) -> Result<Duration, String> {
+    let grace = humantime::parse_duration(text.trim()).map_err(|_| "must be a time such as 1h, 7d or 0s".to_owned())?;
+    if grace > MAX_GRACE {
+        return Err("must be at most 30 days".to_owned());
+    }
+    Ok(grace)
+}
+
+/// Keeps the fingerprint of another secret for a token; the one before is taken as long as the grace, if that is more
+/// than nothing. Returns whether there is a token that is taken. Inside a write transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub fn rotate_token(tx: &Tx<'_>, id: TokenId, secret: &str, grace: Duration, now: Timestamp) -> Result<bool> {
+    let hint: String = secret.chars().take(HINT_CHARS).collect();
+    let old_until = (!grace.is_zero()).then(|| now.plus(grace));
+    tokens::rotate(tx, id, &NewSecret { hash: fingerprint(secret), hint: &hint, old_until })
+}
+
 /// Whether a person may choose this password.
 ///
 /// # Errors
@@ -175,6 +208,14 @@ mod tests {
         assert_ne!(hash, hash_password("correct horse").unwrap(), "salted");
         assert!(check_password("nine char").is_err() && check_password(&"x".repeat(201)).is_err());
         assert!(check_password("ten chars!").is_ok());
+    }
+
+    #[test]
+    fn a_grace_is_a_time_of_at_most_30_days() {
+        assert_eq!(read_grace(" 1h "), Ok(Duration::from_secs(3600)));
+        assert_eq!((read_grace("0s"), read_grace("30d")), (Ok(Duration::ZERO), Ok(MAX_GRACE)));
+        assert!(read_grace("31d").unwrap_err().contains("30 days"));
+        assert!(read_grace("soon").is_err() && read_grace("-1h").is_err() && read_grace("60").is_err());
     }
 
     #[test]

@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         keep_log: bool,
     },
-    /// Make, list and revoke API tokens
+    /// Make, list, rotate and revoke API tokens
     #[command(subcommand)]
     Token(TokenCommand),
     /// Check, import, export and list flows
@@ -79,9 +79,14 @@ enum Command {
     /// Bring in the people that another system knows
     #[command(subcommand)]
     Contacts(ContactsCommand),
-    /// Show and change the settings that the admin page keeps in the database
-    #[command(subcommand)]
-    Settings(SettingsCommand),
+    /// Show every setting in force and where it comes from; change those that the admin page keeps in the database
+    Settings {
+        /// Print them as JSON, for programs
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        command: Option<SettingsCommand>,
+    },
     /// Look after the admin page
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -193,6 +198,14 @@ enum TokenCommand {
     },
     /// List tokens
     List,
+    /// Give a token another secret and print it, alone, on standard output
+    Rotate {
+        /// Its id, as `token list` shows it
+        id: String,
+        /// How long the old secret is taken as well, such as 1h or 7d, at most 30 days; 0s ends it at once
+        #[arg(long, value_name = "TIME", default_value = "0s")]
+        grace: String,
+    },
     /// Revoke a token
     Revoke {
         /// Its id, as `token list` shows it
@@ -241,38 +254,11 @@ fn main() -> ExitCode {
         _ => None,
     };
     let flags = Flags { config: arguments.config, database: arguments.database, bind };
-    let done = Context::load(flags).and_then(|context| match arguments.command {
-        Command::Serve { demo, new, keep_log, .. } => cli::serve(&context, cli::Serve { demo, new, keep_log }),
-        Command::Token(TokenCommand::Create { name, scope, rate_limit }) => {
-            cli::tokens::create(&context, &name, scope.into(), rate_limit)
-        }
-        Command::Token(TokenCommand::List) => cli::tokens::list(&context),
-        Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(&context, &id),
-        Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(&context, &file),
-        Command::Flow(FlowCommand::Import { file, publish, accept }) => {
-            cli::flows::import(&context, &file, publish.then_some(Consent { force: false, accept }).as_ref())
-        }
-        Command::Flow(FlowCommand::Export { id }) => cli::flows::export(&context, &id),
-        Command::Flow(FlowCommand::List) => cli::flows::list(&context),
-        Command::Simulate { file, context: passed, message, now, seed, phone, name, trace } => {
-            let options = simulate::Options { context: passed, message, now, seed, phone, name, trace };
-            simulate::simulate(&context, &file, options)
-        }
-        Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, encoding, country, maps }) => {
-            let country = country.map(|code| code.trim().to_uppercase());
-            let reading = contacts::Reading { delimiter, encoding, country, columns: maps };
-            contacts::import(&context, &file, &contacts::Import { dry_run, refused: errors, reading })
-        }
-        Command::Settings(SettingsCommand::List) => cli::settings::list(&context),
-        Command::Settings(SettingsCommand::Get { key }) => cli::settings::get(&context, &key),
-        Command::Settings(SettingsCommand::Set { key, value }) => cli::settings::set(&context, &key, &value),
-        Command::Settings(SettingsCommand::Unset { key }) => cli::settings::unset(&context, &key),
-        Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(&context),
-        Command::Check => cli::check(&context),
-        Command::Backup { file } => cli::backup::back_up(&context, &file),
-        Command::Compact => cli::backup::compact(&context),
-        Command::Restore { file } => cli::backup::restore(&context, &file),
-    });
+    let done = match arguments.command {
+        // It shows what is wrong with a configuration that no other command takes.
+        Command::Settings { json, command: None } => cli::settings::show(&flags, json),
+        command => Context::load(flags).and_then(|context| run(&context, command)),
+    };
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -282,6 +268,48 @@ fn main() -> ExitCode {
     };
     telemetry::flush();
     code
+}
+
+fn run(context: &Context, command: Command) -> qyvo::error::Result<()> {
+    match command {
+        Command::Serve { demo, new, keep_log, .. } => cli::serve(context, cli::Serve { demo, new, keep_log }),
+        Command::Token(TokenCommand::Create { name, scope, rate_limit }) => {
+            cli::tokens::create(context, &name, scope.into(), rate_limit)
+        }
+        Command::Token(TokenCommand::List) => cli::tokens::list(context),
+        Command::Token(TokenCommand::Rotate { id, grace }) => cli::tokens::rotate(context, &id, &grace),
+        Command::Token(TokenCommand::Revoke { id }) => cli::tokens::revoke(context, &id),
+        Command::Flow(FlowCommand::Validate { file }) => cli::flows::validate(context, &file),
+        Command::Flow(FlowCommand::Import { file, publish, accept }) => {
+            cli::flows::import(context, &file, publish.then_some(Consent { force: false, accept }).as_ref())
+        }
+        Command::Flow(FlowCommand::Export { id }) => cli::flows::export(context, &id),
+        Command::Flow(FlowCommand::List) => cli::flows::list(context),
+        Command::Simulate { file, context: passed, message, now, seed, phone, name, trace } => {
+            let options = simulate::Options { context: passed, message, now, seed, phone, name, trace };
+            simulate::simulate(context, &file, options)
+        }
+        Command::Contacts(ContactsCommand::Import { file, dry_run, errors, delimiter, encoding, country, maps }) => {
+            let country = country.map(|code| code.trim().to_uppercase());
+            let reading = contacts::Reading { delimiter, encoding, country, columns: maps };
+            contacts::import(context, &file, &contacts::Import { dry_run, refused: errors, reading })
+        }
+        Command::Settings { command: None, .. } => Ok(()),
+        Command::Settings { json: true, .. } => {
+            Err(qyvo::error::Error::invalid("--json goes with `qyvo settings` alone: leave it or the subcommand out"))
+        }
+        Command::Settings { command: Some(SettingsCommand::List), .. } => cli::settings::list(context),
+        Command::Settings { command: Some(SettingsCommand::Get { key }), .. } => cli::settings::get(context, &key),
+        Command::Settings { command: Some(SettingsCommand::Set { key, value }), .. } => {
+            cli::settings::set(context, &key, &value)
+        }
+        Command::Settings { command: Some(SettingsCommand::Unset { key }), .. } => cli::settings::unset(context, &key),
+        Command::Admin(AdminCommand::ResetPassword) => cli::admin::reset_password(context),
+        Command::Check => cli::check(context),
+        Command::Backup { file } => cli::backup::back_up(context, &file),
+        Command::Compact => cli::backup::compact(context),
+        Command::Restore { file } => cli::backup::restore(context, &file),
+    }
 }
 
 fn object(text: &str) -> Result<Map<String, Value>, String> {

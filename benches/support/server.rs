@@ -1,4 +1,4 @@
-//! The release binary as a server of its own, or the one that `QYVO_BENCH_SERVER` names, to compare builds.
+//! The release binary as a server of its own, or the one that `QYVO_BENCH_BINARY` names, to compare builds.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
@@ -16,8 +16,8 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a database in a folder, with its default settings but for these variables.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let binary = std::env::var_os("QYVO_BENCH_SERVER").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into());
-        let mut child = Command::new(binary)
+        let program = std::env::var_os("QYVO_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into());
+        let mut child = Command::new(program)
             .args(["serve", "--bind", "127.0.0.1:0", "--database"])
             .arg(folder.join("qyvo.db"))
             .current_dir(folder)

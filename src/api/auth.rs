@@ -79,9 +79,10 @@ fn bearer(header: &HeaderValue) -> Option<&str> {
 
 /// Whether who was let through still would be: of a request that goes on for long.
 pub(super) fn is_still_let_through(state: &State, principal: &Principal) -> bool {
-    match principal.caller {
-        Caller::Token(seq) => state.tokens.is_live(seq),
-        Caller::Login(seq) => state.logins.is_live(seq, state.runtime.clock().now()),
+    let now = state.runtime.clock().now();
+    match (principal.caller, principal.secret) {
+        (Caller::Token(_), secret) => secret.is_some_and(|secret| state.tokens.is_live(&secret, now)),
+        (Caller::Login(seq), _) => state.logins.is_live(seq, now),
     }
 }
 
@@ -90,7 +91,7 @@ async fn identify(state: &State, request: &ServiceRequest) -> Result<Principal, 
     if let Some(header) = request.headers().get(AUTHORIZATION) {
         let token = bearer(header).ok_or(ApiError::Unauthenticated)?;
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let found = match state.tokens.of_hash(&hash) {
+        let found = match state.tokens.of_hash(&hash, state.runtime.clock().now()) {
             None => state.look_for_token(hash).await?,
             known => known,
         };

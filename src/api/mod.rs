@@ -30,8 +30,8 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages, publishing,
-    sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages,
+    publishing, sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -184,6 +184,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/tokens", ADMIN, || web::to(tokens::create_token)),
     entry(Method::PATCH, "/tokens/{id}", ADMIN, || web::to(tokens::change_token)),
     entry(Method::DELETE, "/tokens/{id}", ADMIN, || web::to(tokens::revoke_token)),
+    entry(Method::POST, "/tokens/{id}/rotate", ADMIN, || web::to(tokens::rotate_token)),
     entry(Method::GET, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::list_endpoints)),
     entry(Method::POST, "/webhook-endpoints", ADMIN, || web::to(webhook_endpoints::create_endpoint)),
     entry(Method::GET, "/webhook-endpoints/{id}", ADMIN, || web::to(webhook_endpoints::get_endpoint)),

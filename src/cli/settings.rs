@@ -1,15 +1,141 @@
 //! `qyvo settings …`: what the admin page keeps in the database, also where no server starts any more.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Context, note, out, plain};
+use crate::config::{Config, Flags, LeftOut};
 use crate::domain::audit::Actor;
 use crate::error::{Error, Result};
 use crate::runtime::Clock;
-use crate::settings::{Wrong, changed, keep, source, stored, validate};
-use crate::store::audit;
+use crate::settings::{Setting, Wrong, changed, keep, source, stored, validate};
+use crate::store::{Direct, audit};
+
+/// Characters of a value that are shown in a column; `--json` and `qyvo settings get` have all of it.
+const VALUE_CHARS: usize = 48;
+
+/// A key with its value and where that comes from.
+#[derive(Serialize)]
+struct Row {
+    key: String,
+    value: Value,
+    default: Value,
+    /// `default`, `database`, `file`, `environment` or `flag`.
+    source: &'static str,
+    /// The path of the file, the name of the variable or the flag.
+    set_by: Option<String>,
+    is_secret: bool,
+}
+
+/// What is wrong with a source, and left out.
+#[derive(Serialize)]
+struct Problem {
+    /// Empty where it is no single key.
+    key: String,
+    text: String,
+}
+
+/// What `qyvo settings --json` prints.
+#[derive(Serialize)]
+struct Printed {
+    /// The files that were read.
+    files: Vec<String>,
+    /// The database that was read; `None` where there is none.
+    database: Option<String>,
+    settings: Vec<Row>,
+    problems: Vec<Problem>,
+}
+
+/// `qyvo settings`: prints every key that is in force with its value and where that comes from, for people or as JSON.
+/// What is wrong with a source is left out and said, and needs no database.
+///
+/// # Errors
+/// `Invalid` when something was left out, after all the rest is printed.
+pub fn show(flags: &Flags, is_json: bool) -> Result<()> {
+    let (loaded, left_out) = Config::load_leaving_out(flags, std::env::vars_os())?;
+    let mut problems: Vec<Problem> =
+        left_out.into_iter().map(|LeftOut { key, error }| Problem { key, text: error.to_string() }).collect();
+    let path = &loaded.config.storage.path;
+    let (stored, database) = match path.exists() {
+        false => (BTreeMap::new(), None),
+        true => match Direct::open(path).and_then(|direct| direct.read(stored)) {
+            Ok(stored) => (stored, Some(super::shown(path))),
+            Err(error) => {
+                problems.push(Problem { key: String::new(), text: error.to_string() });
+                (BTreeMap::new(), None)
+            }
+        },
+    };
+    let (laid, stored, bad) = lay(&loaded.config, &stored)?;
+    problems.extend(bad.into_iter().map(|(key, sentence)| {
+        let text = format!(
+            "The database has a value of {key} that is left out: {sentence} Take it away with \
+                            `qyvo settings unset {key}`."
+        );
+        Problem { key, text }
+    }));
+    for variable in &loaded.unknown {
+        let text = format!("{variable} is not a key of the configuration and is ignored: see qyvo.toml.example");
+        problems.push(Problem { key: String::new(), text });
+    }
+    let row = |setting: Setting| Row {
+        source: source(&setting, &stored),
+        set_by: loaded.config.set_by(&setting.key, &loaded.sources),
+        is_secret: setting.is_secret,
+        default: setting.default,
+        value: setting.value,
+        key: setting.key,
+    };
+    let settings = laid.keys()?.into_iter().map(row).collect();
+    let printed = Printed { files: loaded.sources.clone(), database, settings, problems };
+    if is_json {
+        let text = serde_json::to_string_pretty(&printed)
+            .map_err(|error| Error::internal("The settings cannot be written as JSON").caused_by(error))?;
+        out(&text)?;
+    } else {
+        print(&printed, path)?;
+    }
+    match printed.problems.len() {
+        0 => Ok(()),
+        1 => Err(Error::invalid("One source has something wrong in it, which is left out: see above")),
+        many => Err(Error::invalid(format!("{many} things are wrong and left out: see above"))),
+    }
+}
+
+/// Prints settings in columns, and on standard error what was read and what is wrong.
+fn print(printed: &Printed, path: &Path) -> Result<()> {
+    match printed.files.is_empty() {
+        true => note("Configuration: defaults, no file"),
+        false => printed.files.iter().for_each(|file| note(format_args!("Configuration {file}"))),
+    }
+    match &printed.database {
+        Some(database) => note(format_args!("Database {database}")),
+        None => {
+            note(format_args!("Database {}: not read, so nothing of the page's settings counts", super::shown(path)))
+        }
+    }
+    let cell = |value: &Value| match shown(value) {
+        empty if empty.is_empty() => "-".to_owned(),
+        text if text.chars().count() > VALUE_CHARS => {
+            format!("{}…", text.chars().take(VALUE_CHARS - 1).collect::<String>())
+        }
+        text => text,
+    };
+    let values: Vec<String> = printed.settings.iter().map(|row| cell(&row.value)).collect();
+    let keys = printed.settings.iter().map(|row| row.key.len()).max().unwrap_or_default();
+    let width = values.iter().map(|value| value.chars().count()).max().unwrap_or_default();
+    for (row, value) in printed.settings.iter().zip(&values) {
+        let set_by = row.set_by.as_ref().map_or_else(String::new, |set_by| format!(" {}", plain(set_by)));
+        out(&format!("{:keys$}  {value:width$}  {}{set_by}", row.key, row.source))?;
+    }
+    for problem in &printed.problems {
+        note(plain(&problem.text));
+    }
+    Ok(())
+}
 
 /// `qyvo settings list`: prints every key with its value and where that comes from.
 ///
@@ -97,15 +223,7 @@ fn unknown(key: &str) -> Error {
 
 /// Keys as a server would have them, with where they come from. Stored values that are no longer valid are there, too.
 fn rows(context: &Context, stored: &BTreeMap<String, Value>) -> Result<Vec<(String, Value, &'static str)>> {
-    let mut good = stored.clone();
-    let mut bad = BTreeMap::new();
-    if let Err(wrong) = context.config.with_settings(&good) {
-        for (key, _) in wrong {
-            bad.extend(good.remove_entry(&key));
-        }
-    }
-    let laid = context.config.with_settings(&good);
-    let laid = laid.map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
+    let (laid, good, bad) = lay(&context.config, stored)?;
     let mut rows: Vec<_> = laid
         .keys()?
         .into_iter()
@@ -114,8 +232,21 @@ fn rows(context: &Context, stored: &BTreeMap<String, Value>) -> Result<Vec<(Stri
             (setting.key, setting.value, source)
         })
         .collect();
-    rows.extend(bad.into_iter().map(|(key, value)| (key, value, "database, not good any more and left out")));
+    rows.extend(bad.into_iter().map(|(key, _)| {
+        let value = stored.get(&key).cloned().unwrap_or_default();
+        (key, value, "database, not good any more and left out")
+    }));
     Ok(rows)
+}
+
+/// A configuration with the settings of the database, those of them that are valid, and the others with what is wrong.
+fn lay(config: &Config, stored: &BTreeMap<String, Value>) -> Result<(Config, BTreeMap<String, Value>, Wrong)> {
+    let mut good = stored.clone();
+    let bad = config.with_settings(&good).err().unwrap_or_default();
+    bad.iter().for_each(|(key, _)| drop(good.remove(key)));
+    let laid = config.with_settings(&good);
+    let laid = laid.map_err(|wrong| Error::internal(format!("Settings cannot be laid: {wrong:?}")))?;
+    Ok((laid, good, bad))
 }
 
 fn shown(value: &Value) -> String {

@@ -63,6 +63,15 @@ impl Origin {
     }
 }
 
+/// What is wrong with a source, and was left out of a configuration that was read all the same.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// The key; empty where it is no single one, such as a file that is no TOML.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub error: Error,
+}
+
 /// A file that a secret was read from, so that it can be read again while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
@@ -73,6 +82,19 @@ pub enum SecretSource {
 }
 
 impl Config {
+    /// What sets a key: the path of the file (of `sources`, which were read), the name of the variable, the flag.
+    pub fn set_by(&self, key: &str, sources: &[String]) -> Option<String> {
+        match self.origins.get(key)? {
+            Origin::File => sources.last().cloned(),
+            Origin::Environment => match self.secret_sources.get(key) {
+                Some(SecretSource::Alone(_)) => Some(format!("{}_FILE", variable(key))),
+                _ => Some(variable(key)),
+            },
+            Origin::Flag if key == "server.bind" => Some("--bind".to_owned()),
+            Origin::Flag => Some("--database".to_owned()),
+        }
+    }
+
     /// Reads a secret again where it was read when the server started. `None` where that was no file: a variable of a
     /// process does not change while it runs.
     ///
@@ -113,19 +135,62 @@ impl Config {
         Self::load_from(flags, env, &SEARCH.map(PathBuf::from))
     }
 
+    /// [`Config::load`] that leaves out what is wrong, so that the rest can be shown: each key, and a file that cannot
+    /// be read as a whole.
+    ///
+    /// # Errors
+    /// `Invalid` when a flag is wrong.
+    pub fn load_leaving_out<K, V>(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<(Loaded, Vec<LeftOut>)>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let mut left_out = Vec::new();
+        let loaded = Self::load_with(flags, env, &SEARCH.map(PathBuf::from), &mut |key, error| {
+            left_out.push(LeftOut { key: key.to_owned(), error });
+            Ok(())
+        })?;
+        Ok((loaded, left_out))
+    }
+
     fn load_from<K, V>(flags: &Flags, env: impl IntoIterator<Item = (K, V)>, search: &[PathBuf]) -> Result<Loaded>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        Self::load_with(flags, env, search, &mut |_, error| Err(error))
+    }
+
+    /// `on_wrong` gets the key, or nothing where it is no single one, and decides whether it is left out.
+    fn load_with<K, V>(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (K, V)>,
+        search: &[PathBuf],
+        on_wrong: &mut dyn FnMut(&str, Error) -> Result<()>,
+    ) -> Result<Loaded>
     where
         K: Into<OsString>,
         V: Into<OsString>,
     {
         let mut layers = Layers::new()?;
         let mut sources = Vec::new();
-        if let Some((path, text)) = find_file(flags.config.as_deref(), search)? {
+        let file = find_file(flags.config.as_deref(), search).and_then(|found| match found {
+            Some((path, text)) => Ok(Some((parse_file(&path.display().to_string(), &text)?, path))),
+            None => Ok(None),
+        });
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                on_wrong("", error)?;
+                None
+            }
+        };
+        if let Some((table, path)) = file {
             let name = path.display().to_string();
-            let table = parse_file(&name, &text)?;
-            layers.note_origin(&table, Origin::File);
-            layers.note_secrets(&table, &path);
-            layers.add(table, |key, message, example| {
+            let blame = |key: &str, message: &str, example: Option<&Value>| {
                 let place = if key.is_empty() { String::new() } else { format!(" `{key}`:") };
                 let instead = match example {
                     Some(Value::Table(_)) => format!(" It is a section: write [{key}] and its keys below it."),
@@ -136,22 +201,27 @@ impl Config {
                     None => String::new(),
                 };
                 format!("{name}:{place} {message}.{instead}")
-            })?;
+            };
+            let table = layers.add(table, blame, on_wrong)?;
+            layers.note_origin(&table, Origin::File);
+            layers.note_secrets(&table, &path);
             sources.push(name);
         }
         let mut unknown = Vec::new();
         let mut emptied = Vec::new();
-        let table = read_env(&layers.defaults, env, (&mut unknown, &mut emptied), &mut layers.secret_sources)?;
-        layers.note_origin(&table, Origin::Environment);
+        let table =
+            read_env(&layers.defaults, env, (&mut unknown, &mut emptied), &mut layers.secret_sources, on_wrong)?;
         // An empty variable leaves what the file says, and goes before what the database has.
         for key in emptied {
             layers.origins.entry(key).or_insert(Origin::Environment);
         }
-        layers.add(table, |key, message, example| {
+        let blame = |key: &str, message: &str, example: Option<&Value>| {
             let variable = variable(key);
             let instead = example.map(|value| write_instead(&variable, value)).unwrap_or_default();
             format!("{variable}: {message}.{instead}")
-        })?;
+        };
+        let table = layers.add(table, blame, on_wrong)?;
+        layers.note_origin(&table, Origin::Environment);
 
         let Layers { mut config, mut origins, secret_sources, .. } = layers;
         if let Some(path) = &flags.database {
@@ -207,17 +277,41 @@ impl Layers {
         self.secret_sources.extend(secrets.map(|(key, _)| (key, source.clone())));
     }
 
-    /// Lays `layer` over what is there. `blame` makes the message out of the key, what is wrong with it, and its
-    /// default value if there is such a key.
-    fn add(&mut self, layer: Table, blame: impl Fn(&str, &str, Option<&Value>) -> String) -> Result<()> {
-        merge(&mut self.values, layer);
-        self.config = serde_path_to_error::deserialize(Value::Table(self.values.clone())).map_err(|error| {
+    /// Lays `layer` over what is there, and returns it without what is wrong in it. `blame` makes the message out of
+    /// the key, what is wrong with it, and its default value if there is such a key; `on_wrong` decides whether the
+    /// key is left out.
+    fn add(
+        &mut self,
+        mut layer: Table,
+        blame: impl Fn(&str, &str, Option<&Value>) -> String,
+        on_wrong: &mut dyn FnMut(&str, Error) -> Result<()>,
+    ) -> Result<Table> {
+        loop {
+            let mut values = self.values.clone();
+            merge(&mut values, layer.clone());
+            let error = match serde_path_to_error::deserialize(Value::Table(values.clone())) {
+                Ok(config) => {
+                    (self.config, self.values) = (config, values);
+                    return Ok(layer);
+                }
+                Err(error) => error,
+            };
             let path = error.path().to_string();
             let key = if path == "." { "" } else { path.as_str() };
             let message = error.inner().message().trim().trim_end_matches('.');
-            Error::invalid(blame(key, message, look_up(&self.defaults, key)))
-        })?;
-        Ok(())
+            on_wrong(key, Error::invalid(blame(key, message, look_up(&self.defaults, key))))?;
+            take_out(&mut layer, key);
+        }
+    }
+}
+
+/// Takes a key out of a table; where it is none of it, its section, and at last everything, so that something goes.
+fn take_out(table: &mut Table, key: &str) {
+    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    match (table.get_mut(first), rest) {
+        (Some(Value::Table(inner)), Some(rest)) if look_up(inner, rest).is_some() => take_out(inner, rest),
+        (Some(_), _) => drop(table.remove(first)),
+        (None, _) => table.clear(),
     }
 }
 
@@ -309,6 +403,7 @@ fn read_env<K, V>(
     env: impl IntoIterator<Item = (K, V)>,
     (unknown, emptied): (&mut Vec<String>, &mut Vec<String>),
     secret_sources: &mut BTreeMap<String, SecretSource>,
+    on_wrong: &mut dyn FnMut(&str, Error) -> Result<()>,
 ) -> Result<Table>
 where
     K: Into<OsString>,
@@ -325,12 +420,13 @@ where
                 .iter()
                 .find(|(variable, key, _)| is_secret(key) && name.strip_suffix("_FILE") == Some(variable.as_str()));
             if let Some((_, key, _)) = of_secret {
-                match read_secret_file(&name, &value)? {
-                    Some(secret) => {
+                match read_secret_file(&name, &value) {
+                    Ok(Some(secret)) => {
                         put(&mut table, key, secret);
                         secret_sources.insert(key.clone(), SecretSource::Alone(PathBuf::from(&value)));
                     }
-                    None => emptied.push(key.clone()),
+                    Ok(None) => emptied.push(key.clone()),
+                    Err(error) => on_wrong(key, error)?,
                 }
                 continue;
             }
@@ -341,13 +437,14 @@ where
         };
         let blame =
             |message: &str| Error::invalid(format!("{variable}: {message}.{}", write_instead(variable, default)));
-        let text = value.to_str().ok_or_else(|| blame("the value is not UTF-8"))?;
-        match read_as(default, text).map_err(|message| blame(&message))? {
-            Some(value) => {
+        let text = value.to_str().ok_or_else(|| blame("the value is not UTF-8"));
+        match text.and_then(|text| read_as(default, text).map_err(|message| blame(&message))) {
+            Ok(Some(value)) => {
                 put(&mut table, key, value);
                 secret_sources.remove(key);
             }
-            None => emptied.push(key.clone()),
+            Ok(None) => emptied.push(key.clone()),
+            Err(error) => on_wrong(key, error)?,
         }
     }
     Ok(table)

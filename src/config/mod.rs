@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Resend, Synchronous};
 
-pub use layers::{Flags, Loaded, Origin, SecretSource};
+pub use layers::{Flags, LeftOut, Loaded, Origin, SecretSource};
 pub use live_channel::{DefaultChannel, LiveChannel, Sending};
 pub use settings::Setting;
 pub use values::{ByteLimit, ByteSize, LogFilter, Secret};

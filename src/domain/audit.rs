@@ -25,6 +25,8 @@ named! {
         TokenChanged = "token.changed",
         /// A token was revoked.
         TokenRevoked = "token.revoked",
+        /// A token got another secret.
+        TokenRotated = "token.rotated",
         /// A version of a flow was published.
         FlowPublished = "flow.published",
         /// A flow was taken back: no session starts on it.
@@ -51,6 +53,10 @@ named! {
         ContactErased = "contact.erased",
         /// All that is stored on a contact was exported.
         ContactExported = "contact.exported",
+        /// A backup was asked for.
+        BackupCreated = "backup.created",
+        /// A backup was downloaded, with all that is in it.
+        BackupDownloaded = "backup.downloaded",
     }
 }
 

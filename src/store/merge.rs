@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::contacts::{self, StoredContact};
-use super::{Tx, addresses, search, search_queue};
+use super::{Tx, addresses, search, search_queue, webhooks};
 use crate::domain::{AddressKey, Timestamp};
 use crate::error::Result;
 
@@ -28,6 +28,7 @@ pub fn unite(tx: &Tx<'_>, keep: &StoredContact, gone: &StoredContact, now: Times
     ] {
         tx.prepare_cached(sql)?.execute(pair)?;
     }
+    webhooks::join_lanes(tx, keep.seq)?;
     search::index::remove(tx, gone.seq)?;
     search_queue::mark(tx, keep.seq)?;
     for sql in ["DELETE FROM pair_clocks WHERE contact_seq = ?1", "DELETE FROM contact_tags WHERE contact_seq = ?1"] {

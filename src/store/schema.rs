@@ -20,6 +20,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/8.sql")),
         Step::of(include_str!("migrations/9.sql")),
         Step::of(include_str!("migrations/10.sql")),
+        Step::of(include_str!("migrations/11.sql")),
     ],
 };
 

@@ -43,6 +43,30 @@ pub struct TokenRow {
     pub revoked_at: Option<Timestamp>,
     /// Requests per minute in place of the configured ones; 0 is no limit.
     pub rate_limit: Option<u32>,
+    /// Until when the secret before the last rotation is taken as well, which may be over.
+    pub old_until: Option<Timestamp>,
+}
+
+/// A secret that is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSecret {
+    /// SHA-256 of it.
+    pub hash: [u8; 32],
+    /// Until when it is taken; `None` for the token's present one.
+    pub until: Option<Timestamp>,
+    /// The token that it stands for.
+    pub token: TokenRow,
+}
+
+/// What a token gets in place of its secret.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSecret<'a> {
+    /// SHA-256 of the secret.
+    pub hash: [u8; 32],
+    /// The secret's first characters.
+    pub hint: &'a str,
+    /// Until when the one before is taken as well; `None` ends it at once.
+    pub old_until: Option<Timestamp>,
 }
 
 /// Inserts a token and returns its row.
@@ -58,20 +82,41 @@ pub fn insert(tx: &Tx<'_>, token: &NewToken<'_>, now: Timestamp) -> Result<i64> 
 /// All tokens, oldest first, the revoked ones among them.
 pub fn list(conn: &Conn) -> Result<Vec<TokenRow>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit FROM tokens ORDER BY seq",
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, old_until FROM tokens ORDER BY seq",
     )?;
     let rows = statement.query_map([], read)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The tokens that are taken, with the hashes of their secrets.
-pub fn live(conn: &Conn) -> Result<Vec<([u8; 32], TokenRow)>> {
+/// The secrets that are taken, the old ones of rotated tokens among them, also where their time is over by now.
+pub fn live(conn: &Conn) -> Result<Vec<LiveSecret>> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, hash FROM tokens
+        "SELECT seq, id, name, scope, hint, created_at, revoked_at, rate_limit, old_until, hash, old_hash FROM tokens
          WHERE revoked_at IS NULL",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(8)?, read(row)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut secrets = Vec::new();
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let token = read(row)?;
+        if let (Some(hash), Some(until)) = (row.get(10)?, token.old_until) {
+            secrets.push(LiveSecret { hash, until: Some(until), token: token.clone() });
+        }
+        secrets.push(LiveSecret { hash: row.get(9)?, until: None, token });
+    }
+    Ok(secrets)
+}
+
+/// Gives a token that is taken another secret. The one before is taken until a time; the one before that, whose time
+/// may not be over, is not taken any more. Returns whether there is such a token.
+pub fn rotate(tx: &Tx<'_>, id: TokenId, new: &NewSecret<'_>) -> Result<bool> {
+    let NewSecret { hash, hint, old_until } = new;
+    let rotated = tx
+        .prepare_cached(
+            "UPDATE tokens SET old_hash = CASE WHEN ?4 IS NOT NULL THEN hash END, old_until = ?4, hash = ?2, hint = ?3
+             WHERE id = ?1 AND revoked_at IS NULL",
+        )?
+        .execute((id, hash, hint, old_until))?;
+    Ok(rotated > 0)
 }
 
 /// Revokes a token for good. Returns whether there was one to revoke.
@@ -101,11 +146,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         created_at: row.get(5)?,
         revoked_at: row.get(6)?,
         rate_limit: row.get(7)?,
+        old_until: row.get(8)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;
@@ -136,16 +184,46 @@ mod tests {
             created_at: now(),
             revoked_at: None,
             rate_limit: None,
+            old_until: None,
         };
-        assert_eq!(live(&tx).unwrap()[0], ([1; 32], first.clone()));
+        assert_eq!(live(&tx).unwrap()[0], LiveSecret { hash: [1; 32], until: None, token: first.clone() });
         assert!(set_rate_limit(&tx, first.id, Some(0)).unwrap());
-        assert_eq!(live(&tx).unwrap()[0].1, TokenRow { rate_limit: Some(0), ..first.clone() });
+        assert_eq!(live(&tx).unwrap()[0].token, TokenRow { rate_limit: Some(0), ..first.clone() });
         assert!(set_rate_limit(&tx, first.id, None).unwrap());
         assert!(revoke(&tx, first.id, now()).unwrap());
         assert!(!revoke(&tx, first.id, now()).unwrap());
         assert!(!set_rate_limit(&tx, first.id, Some(5)).unwrap());
-        assert_eq!(live(&tx).unwrap().iter().map(|(hash, _)| hash[0]).collect::<Vec<_>>(), [2]);
+        assert_eq!(live(&tx).unwrap().iter().map(|secret| secret.hash[0]).collect::<Vec<_>>(), [2]);
         assert_eq!(list(&tx).unwrap()[0], TokenRow { revoked_at: Some(now()), ..first });
+    }
+
+    #[test]
+    fn a_rotated_token_has_one_old_secret_at_most() {
+        let conn = testing::conn();
+        let tx = Tx::new(&conn);
+        let id = TokenId(Uuid::from_u128(1));
+        let new = NewToken { id, name: "shop", scope: Scope::Api, hash: [1; 32], hint: "qyvo_1", rate_limit: Some(5) };
+        let seq = insert(&tx, &new, now()).unwrap();
+        let secrets = |tx: &Tx<'_>| -> Vec<(u8, Option<Timestamp>)> {
+            live(tx).unwrap().iter().map(|secret| (secret.hash[0], secret.until)).collect()
+        };
+        let (soon, later) = (now().plus(Duration::from_secs(60)), now().plus(Duration::from_secs(90)));
+        let rotated = |n: u8, old_until| {
+            assert!(rotate(&tx, id, &NewSecret { hash: [n; 32], hint: "qyvo_2", old_until }).unwrap());
+        };
+        rotated(2, Some(soon));
+        assert_eq!(secrets(&tx), [(1, Some(soon)), (2, None)]);
+        rotated(3, Some(later));
+        assert_eq!(secrets(&tx), [(2, Some(later)), (3, None)], "the oldest is not taken any more");
+        let listed = list(&tx).unwrap();
+        assert_eq!((listed[0].seq, listed[0].hint.as_str(), listed[0].rate_limit), (seq, "qyvo_2", Some(5)));
+        assert_eq!(listed[0].old_until, Some(later));
+        rotated(4, None);
+        assert_eq!(secrets(&tx), [(4, None)]);
+        rotated(5, Some(later));
+        assert!(revoke(&tx, id, now()).unwrap());
+        assert_eq!(secrets(&tx), [], "revoking ends both");
+        assert!(!rotate(&tx, id, &NewSecret { hash: [6; 32], hint: "", old_until: None }).unwrap());
     }
 
     #[test]

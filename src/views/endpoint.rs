@@ -24,6 +24,10 @@ pub struct Endpoint {
     pub secret_hint: String,
     /// Events that wait.
     pub queued: u32,
+    /// When the first of them was queued.
+    pub oldest_queued_at: Option<IsoTime>,
+    /// When the first of them is given up if the endpoint goes on failing; `None` while none is at risk.
+    pub gives_up_at: Option<IsoTime>,
     /// Since when it takes nothing.
     pub failing_since: Option<IsoTime>,
     /// Its last error in place of taking one.
@@ -48,9 +52,9 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// How often it was tried.
     pub attempts: u32,
-    /// When it is tried; `None` also where another one is tried first.
+    /// When it is tried; `None` also where another one of its contact is tried first.
     pub next_attempt_at: Option<IsoTime>,
-    /// The queued delivery that is tried before this one; `None` if there is none.
+    /// The queued delivery of its contact that is tried before this one; `None` if there is none.
     pub behind: Option<FirstDelivery>,
     /// What is posted.
     pub body: Map<String, Value>,
@@ -60,7 +64,7 @@ pub struct Delivery {
     pub updated_at: IsoTime,
 }
 
-/// What of an endpoint's queue is tried first.
+/// What of a contact's events is tried first at an endpoint.
 #[derive(Debug, Serialize)]
 pub struct FirstDelivery {
     /// The delivery's id.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::IsoTime;
 use crate::domain::TokenId;
 
-/// A token. Its secret is shown once, in the answer that makes it.
+/// A token. Its secret is shown once, in the answer that makes or rotates it.
 #[derive(Debug, Serialize)]
 pub struct Token<'a> {
     /// The token's id.
@@ -22,9 +22,11 @@ pub struct Token<'a> {
     pub created_at: IsoTime,
     /// Since when it is refused.
     pub revoked_at: Option<IsoTime>,
+    /// Until when the secret before the last rotation is taken as well; `None` if it is not.
+    pub old_until: Option<IsoTime>,
     /// What limits have refused since the server started; `None` where that is nothing.
     pub refused: Option<TokenRefusals>,
-    /// The secret; `None` but in the answer that makes the token.
+    /// The secret; `None` but in the answer that makes or rotates the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<&'a str>,
 }

@@ -7,3 +7,4 @@ mod cli;
 mod disk;
 mod durability;
 mod lost_file;
+mod webhook_order;

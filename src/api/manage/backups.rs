@@ -14,8 +14,10 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Query, Reader};
 use crate::api::state::State;
+use crate::domain::audit::{AuditAction, Deed};
 use crate::error::Error;
 use crate::runtime::BackupFile;
+use crate::store::{WriteClass, audit};
 use crate::views::IsoTime;
 use crate::views::backup::{Backup, Backups};
 
@@ -45,11 +47,11 @@ pub(in crate::api) async fn create_backup(
     principal: Principal,
 ) -> Result<HttpResponse, ApiError> {
     let runtime = state.runtime.clone();
-    tracing::info!(actor = %principal.name, "a backup was asked for");
     // It goes on when the caller stops waiting.
     let made = actix_web::rt::spawn(async move { runtime.make_backup().await }).await;
-    let made = made.map_err(|error| Error::internal("A backup panicked").caused_by(error))?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(backup_view(made?)))
+    let made = made.map_err(|error| Error::internal("A backup panicked").caused_by(error))??;
+    record(&state, Deed::new(AuditAction::BackupCreated, principal.actor()).to(&made.name)).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(backup_view(made)))
 }
 
 /// `GET /backups/{name}`: the copy itself.
@@ -66,7 +68,7 @@ pub(in crate::api) async fn download_backup(
     // It may have made room for a newer one just now.
     let file = File::open(&path).map_err(|_| not_found())?;
     let bytes = file.metadata().map_err(|_| not_found())?.len();
-    tracing::info!(actor = %principal.name, name, "a backup was downloaded");
+    record(&state, Deed::new(AuditAction::BackupDownloaded, principal.actor()).to(&name)).await?;
     let chunks = stream::try_unfold(file, |file| async move { next_chunk(file).await });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/vnd.sqlite3"))
@@ -85,6 +87,14 @@ async fn next_chunk(mut file: File) -> Result<Option<(Bytes, File)>, Error> {
     let read = read.await.map_err(|error| Error::internal("Reading a backup panicked").caused_by(error))?;
     let (chunk, file) = read.map_err(unreadable)?;
     Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), file)))
+}
+
+/// Has the audit know of it.
+async fn record(state: &State, deed: Deed) -> Result<(), Error> {
+    let (recorded, now) = (deed.clone(), state.runtime.clock().now());
+    state.runtime.store().write_as(WriteClass::Essential, move |tx| audit::record(tx, &recorded, now)).await?;
+    audit::log(&deed);
+    Ok(())
 }
 
 fn backup_view(file: BackupFile) -> Backup {

@@ -6,12 +6,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::api::answer::paginate;
 use crate::api::auth::Principal;
 use crate::api::error::ApiError;
-use crate::api::request::{Fields, JsonBody, Query, Reader};
+use crate::api::request::{Fields, JsonBody, OptionalJsonBody, Query, Reader};
 use crate::api::state::usage::Refused;
 use crate::api::state::{State, read};
 use crate::credentials;
 use crate::domain::audit::{AuditAction, Deed};
-use crate::domain::{Scope, TokenId};
+use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::store::tokens::{self, TokenRow};
 use crate::store::{WriteClass, audit};
@@ -30,7 +30,9 @@ pub(in crate::api) async fn list_tokens(
     let mut query = Query::read(&request)?;
     let (rows, next_cursor) = paginate(read(&state, tokens::list).await?, &mut query);
     query.finish()?;
-    Ok(HttpResponse::Ok().json(Listing { data: rows.iter().map(|row| token_view(&state, row)).collect(), next_cursor }))
+    let now = state.runtime.clock().now();
+    let data = rows.iter().map(|row| token_view(&state, row, now)).collect();
+    Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
 /// `POST /tokens`: makes a token and shows it once.
@@ -62,7 +64,8 @@ pub(in crate::api) async fn create_token(
     let (row, deed) = made.await?;
     audit::log(&deed);
     state.admit().await?;
-    Ok(HttpResponse::build(StatusCode::CREATED).json(Token { token: Some(&secret), ..token_view(&state, &row) }))
+    let view = Token { token: Some(&secret), ..token_view(&state, &row, now) };
+    Ok(HttpResponse::build(StatusCode::CREATED).json(view))
 }
 
 /// `PATCH /tokens/{id}`: gives it a rate limit of its own from now on; null gives it the configured one.
@@ -93,7 +96,44 @@ pub(in crate::api) async fn change_token(
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
     audit::log(&deed);
-    Ok(HttpResponse::Ok().json(token_view(&state, &row)))
+    Ok(HttpResponse::Ok().json(token_view(&state, &row, state.runtime.clock().now())))
+}
+
+/// `POST /tokens/{id}/rotate`: another secret for the same token, shown once. The one before is taken for the `grace`,
+/// without one not at all.
+pub(in crate::api) async fn rotate_token(
+    state: web::Data<State>,
+    principal: Principal,
+    id: web::Path<String>,
+    body: OptionalJsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let mut fields = Fields::of(&body.0);
+    let grace = fields.text("grace").map(credentials::read_grace);
+    if let Some(Err(wrong)) = &grace {
+        fields.fail("grace", format!("The grace {wrong}."));
+    }
+    fields.refuse_unknown();
+    fields.finish()?;
+    let grace = grace.and_then(Result::ok).unwrap_or_default();
+    let (secret, now) = (credentials::make_token()?, state.runtime.clock().now());
+    let kept = secret.clone();
+    let deed = credentials::token_rotated(principal.actor(), id, grace);
+    let recorded = deed.clone();
+    // Also where the disk is full: a secret that leaked must not live on for that.
+    let row = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
+        match credentials::rotate_token(tx, id, &kept, grace, now)? {
+            true => {
+                audit::record(tx, &recorded, now)?;
+                Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id))
+            }
+            false => Ok(None),
+        }
+    });
+    let row = row.await?.ok_or_else(not_found)?;
+    state.admit().await?;
+    audit::log(&deed);
+    Ok(HttpResponse::Ok().json(Token { token: Some(&secret), ..token_view(&state, &row, now) }))
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
@@ -131,7 +171,7 @@ fn read_rate_limit(fields: &mut Fields<'_>) -> Option<u32> {
     }
 }
 
-fn token_view<'a>(state: &State, row: &'a TokenRow) -> Token<'a> {
+fn token_view<'a>(state: &State, row: &'a TokenRow, now: Timestamp) -> Token<'a> {
     let refused = state.tokens.usage(row.seq).and_then(|usage| usage.refused());
     Token {
         id: row.id,
@@ -141,6 +181,7 @@ fn token_view<'a>(state: &State, row: &'a TokenRow) -> Token<'a> {
         rate_limit: row.rate_limit,
         created_at: IsoTime(row.created_at),
         revoked_at: row.revoked_at.map(IsoTime),
+        old_until: row.old_until.filter(|until| *until > now && row.revoked_at.is_none()).map(IsoTime),
         refused: refused.map(|Refused { count, last_at, limit }| TokenRefusals {
             count,
             last_at: IsoTime(last_at),

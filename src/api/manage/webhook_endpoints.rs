@@ -9,12 +9,12 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Query, Reader};
 use crate::api::state::{State, read};
-use crate::domain::{DeliveryStatus, EndpointId, EventKind};
+use crate::domain::{DeliveryStatus, EndpointId, EventKind, Timestamp};
 use crate::error::{Error, Result};
 use crate::runtime::webhooks::{
-    EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, secret_hint,
+    EndpointMade, EndpointTested, check_endpoint_description, check_endpoint_url, gives_up_at, secret_hint,
 };
-use crate::store::{webhooks, webhooks::DeliveryRow, webhooks::Endpoint, webhooks::EndpointChange};
+use crate::store::webhooks::{self, DeliveryRow, Endpoint, EndpointChange, Queue};
 use crate::views::endpoint::{Delivery, Endpoint as EndpointView, FirstDelivery};
 use crate::views::{IsoTime, Listing};
 
@@ -30,7 +30,7 @@ pub(in crate::api) async fn list_endpoints(
     let mut query = Query::read(&request)?;
     let (rows, next_cursor) = paginate(read(&state, webhooks::list_endpoints).await?, &mut query);
     query.finish()?;
-    let data = rows.into_iter().map(|(endpoint, queued)| endpoint_view(endpoint, queued)).collect();
+    let data = rows.into_iter().map(|(endpoint, queue)| endpoint_view(endpoint, queue)).collect();
     Ok(HttpResponse::Ok().json(Listing { data, next_cursor }))
 }
 
@@ -124,7 +124,7 @@ pub(in crate::api) async fn test_endpoint(
     }
 }
 
-/// `POST /webhook-endpoints/{id}/try-now`: makes the first queued delivery due at once.
+/// `POST /webhook-endpoints/{id}/try-now`: makes what waits to be tried again due at once.
 pub(in crate::api) async fn try_endpoint(
     state: web::Data<State>,
     id: web::Path<String>,
@@ -152,8 +152,14 @@ pub(in crate::api) async fn list_deliveries(
         let Some(endpoint) = webhooks::find_endpoint(conn, id)? else { return Ok(None) };
         let mut rows = webhooks::list_deliveries(conn, endpoint.seq, status, page.cursor, page.limit + 1)?;
         let next_cursor = trim_page(&mut rows, page.limit, |row| row.seq);
-        let first = webhooks::first_queued(conn, endpoint.seq)?;
-        let data = rows.into_iter().map(|row| delivery_view(row, first.as_ref())).collect::<Result<Vec<_>>>()?;
+        let mut data = Vec::with_capacity(rows.len());
+        for row in rows {
+            let head = match row.is_parked() {
+                true => webhooks::head_of_lane(conn, endpoint.seq, row.contact_seq)?,
+                false => None,
+            };
+            data.push(delivery_view(row, head, endpoint.standing.probe_at)?);
+        }
         Ok(Some(Listing { data, next_cursor }))
     });
     Ok(HttpResponse::Ok().json(listed.await?.ok_or_else(not_found)?))
@@ -211,20 +217,22 @@ async fn view_of(state: &State, id: EndpointId) -> Result<Option<EndpointView>, 
     read(state, move |conn| {
         let rows = webhooks::list_endpoints(conn)?;
         let found = rows.into_iter().find(|(endpoint, _)| endpoint.id == id);
-        Ok(found.map(|(endpoint, queued)| endpoint_view(endpoint, queued)))
+        Ok(found.map(|(endpoint, queue)| endpoint_view(endpoint, queue)))
     })
     .await
 }
 
-fn endpoint_view(endpoint: Endpoint, queued: u32) -> EndpointView {
+fn endpoint_view(endpoint: Endpoint, queue: Queue) -> EndpointView {
     EndpointView {
+        gives_up_at: gives_up_at(&endpoint, &queue).map(IsoTime),
         id: endpoint.id,
         url: endpoint.url,
         description: endpoint.description,
         events: endpoint.events,
         is_active: endpoint.is_active,
         secret_hint: secret_hint(&endpoint.secret),
-        queued,
+        queued: queue.queued,
+        oldest_queued_at: queue.oldest.map(IsoTime),
         failing_since: endpoint.failing_since.map(IsoTime),
         last_error: endpoint.last_error,
         created_at: IsoTime(endpoint.created_at),
@@ -232,10 +240,11 @@ fn endpoint_view(endpoint: Endpoint, queued: u32) -> EndpointView {
     }
 }
 
-/// `first` is the first queued delivery: the others wait for it and have no time of their own.
-fn delivery_view(row: DeliveryRow, first: Option<&DeliveryRow>) -> Result<Delivery> {
-    let is_in_queue = row.status == DeliveryStatus::Queued && row.next_attempt_at.is_some();
-    let behind = first.filter(|first| is_in_queue && first.seq < row.seq);
+/// `head` is the delivery that a parked one waits for: it has no time of its own. `probe_at` is when the endpoint is
+/// tried at the earliest.
+fn delivery_view(row: DeliveryRow, head: Option<DeliveryRow>, probe_at: Option<Timestamp>) -> Result<Delivery> {
+    let due_at = row.next_attempt_at.filter(|_| !row.is_parked());
+    let next_attempt_at = due_at.map(|at| probe_at.map_or(at, |probe_at| probe_at.max(at)));
     let body: Map<String, Value> = serde_json::from_str(&row.body)
         .map_err(|error| Error::internal("A stored delivery is no JSON").caused_by(error))?;
     Ok(Delivery {
@@ -244,8 +253,8 @@ fn delivery_view(row: DeliveryRow, first: Option<&DeliveryRow>) -> Result<Delive
         status: row.status.as_str(),
         reason: row.reason,
         attempts: row.attempts,
-        next_attempt_at: row.next_attempt_at.filter(|_| behind.is_none()).map(IsoTime),
-        behind: behind.map(|first| FirstDelivery { id: first.id, event: first.event.clone() }),
+        next_attempt_at: next_attempt_at.map(IsoTime),
+        behind: head.map(|head| FirstDelivery { id: head.id, event: head.event }),
         body,
         created_at: IsoTime(row.created_at),
         updated_at: IsoTime(row.updated_at),

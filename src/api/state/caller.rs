@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::usage::Usage;
 use crate::domain::audit::{Actor, ActorKind};
-use crate::domain::{Scope, TokenId};
+use crate::domain::{Scope, Timestamp, TokenId};
 
 /// A caller, by its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,6 +43,8 @@ pub(in crate::api) struct Principal {
     pub(in crate::api) network: Option<Arc<str>>,
     /// What a token has taken of its quotas; `None` of a log-in, which has none.
     pub(in crate::api) usage: Option<Arc<Usage>>,
+    /// The secret that was sent; `None` of a log-in.
+    pub(in crate::api) secret: Option<SentSecret>,
 }
 
 impl Principal {
@@ -54,4 +56,13 @@ impl Principal {
         };
         Actor { kind, name: self.name.clone(), token: self.token, network: self.network.clone() }
     }
+}
+
+/// A secret of a token. A token that was rotated has two for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) struct SentSecret {
+    /// SHA-256 of it.
+    pub(in crate::api) hash: [u8; 32],
+    /// Until when it is taken; `None` for the token's present one.
+    pub(in crate::api) until: Option<Timestamp>,
 }

@@ -110,8 +110,16 @@ impl Logins {
         let known = self.known();
         let row = known.live.get(&credentials::fingerprint(&value)).filter(|row| row.expires_at > now)?;
         let caller = Caller::Login(row.seq);
-        let (scope, name) = (Scope::Admin, row.actor.as_str().into());
-        let principal = Principal { caller, name, scope, rate_limit: None, token: None, network: None, usage: None };
+        let principal = Principal {
+            caller,
+            name: row.actor.as_str().into(),
+            scope: Scope::Admin,
+            rate_limit: None,
+            token: None,
+            network: None,
+            usage: None,
+            secret: None,
+        };
         Some((principal, csrf_token(&value)))
     }
 

@@ -88,7 +88,7 @@ impl State {
         self.tokens.replace(generation, tokens);
         self.logins.replace(logins);
         self.rate_limit.forget_gone(|caller| match caller {
-            Caller::Token(seq) => self.tokens.is_live(seq),
+            Caller::Token(seq) => self.tokens.usage(seq).is_some(),
             Caller::Login(seq) => self.logins.is_live(seq, now),
         });
         Ok(())
@@ -105,7 +105,7 @@ impl State {
             }
             Ok(())
         };
-        self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash)).await
+        self.tokens.unknown().look_for(hash, reload, || self.tokens.of_hash(&hash, self.runtime.clock().now())).await
     }
 
     /// Sends with another access token from now on, if the live channel is the one whose token the key holds.

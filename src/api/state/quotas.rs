@@ -197,7 +197,16 @@ mod tests {
 
     fn token(seq: i64) -> Principal {
         let usage = Some(Arc::new(Usage::new(TokenId(Uuid::nil()))));
-        Principal { caller: Caller::Token(seq), name: "shop".into(), scope: Scope::Trigger, rate_limit: None, usage }
+        Principal {
+            caller: Caller::Token(seq),
+            name: "shop".into(),
+            scope: Scope::Trigger,
+            rate_limit: None,
+            token: None,
+            network: None,
+            usage,
+            secret: None,
+        }
     }
 
     fn limits(rows: u32, bytes: usize, kept_per_token: usize, kept: usize) -> Limits {

@@ -137,7 +137,10 @@ mod tests {
             name: "shop".into(),
             scope: Scope::Trigger,
             rate_limit,
+            token: None,
+            network: None,
             usage: None,
+            secret: None,
         };
         for seq in 0..100 {
             limit.check(&token(seq, Some(10))).unwrap();

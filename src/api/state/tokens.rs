@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::caller::{Caller, Principal};
+use super::caller::{Caller, Principal, SentSecret};
 use super::unknown_tokens::UnknownTokens;
 use super::usage::Usage;
+use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::store::{self, Store, tokens};
+use crate::store::tokens::{self, LiveSecret};
+use crate::store::{self, Store};
 
 /// The live tokens, by hash.
 #[derive(Debug, Default)]
@@ -29,16 +31,17 @@ impl Tokens {
     }
 
     /// Puts tokens in force that were read at that generation of the database, or later.
-    pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<([u8; 32], tokens::TokenRow)>) {
+    pub(in crate::api) fn replace(&self, generation: i64, rows: Vec<LiveSecret>) {
         // What a token has taken goes on to count; what one took that is gone goes with it.
         let mut usages: HashMap<Caller, Arc<Usage>> =
             self.all().values().filter_map(|principal| Some((principal.caller, principal.usage.clone()?))).collect();
         let live = rows
             .into_iter()
-            .map(|(hash, tokens::TokenRow { seq, id, name, scope, rate_limit, .. })| {
-                let (caller, name) = (Caller::Token(seq), name.into());
+            .map(|LiveSecret { hash, until, token }| {
+                let tokens::TokenRow { seq, id, name, scope, rate_limit, .. } = token;
+                let (caller, name, secret) = (Caller::Token(seq), name.into(), Some(SentSecret { hash, until }));
                 let usage = Some(usages.entry(caller).or_insert_with(|| Arc::new(Usage::new(id))).clone());
-                (hash, Principal { caller, name, scope, rate_limit, token: Some(id), network: None, usage })
+                (hash, Principal { caller, name, scope, rate_limit, token: Some(id), network: None, usage, secret })
             })
             .collect();
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
@@ -54,9 +57,9 @@ impl Tokens {
         &self.unknown
     }
 
-    /// Whether the token in a row is still taken.
-    pub(in crate::api) fn is_live(&self, seq: i64) -> bool {
-        self.all().values().any(|principal| principal.caller == Caller::Token(seq))
+    /// Whether a secret of a token is still taken.
+    pub(in crate::api) fn is_live(&self, secret: &SentSecret, now: Timestamp) -> bool {
+        self.of_hash(&secret.hash, now).is_some()
     }
 
     /// What the token in a row has taken; `None` where it is not taken any more.
@@ -69,7 +72,8 @@ impl Tokens {
     }
 
     /// Whose a token with that hash is.
-    pub(in crate::api) fn of_hash(&self, hash: &[u8; 32]) -> Option<Principal> {
-        self.all().get(hash).cloned()
+    pub(in crate::api) fn of_hash(&self, hash: &[u8; 32], now: Timestamp) -> Option<Principal> {
+        let is_over = |secret: SentSecret| secret.until.is_some_and(|until| until <= now);
+        self.all().get(hash).filter(|principal| !principal.secret.is_some_and(is_over)).cloned()
     }
 }

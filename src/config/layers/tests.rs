@@ -218,3 +218,24 @@ fn the_example_shows_every_key_with_its_default_and_a_sentence() {
     expected.sort();
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn what_is_wrong_can_be_left_out_key_by_key() {
+    let mut left_out = Vec::new();
+    let env = [
+        ("QYVO_LIMITS_REQUESTS_PER_MINUTE", "many"),
+        ("QYVO_SESSIONS_SWEEP_INTERVAL", "often"),
+        ("QYVO_SESSIONS_DEFAULT_TTL", "45m"),
+    ];
+    let loaded = Config::load_with(&Flags::default(), env, &[], &mut |key, error| {
+        left_out.push((key.to_owned(), error.to_string()));
+        Ok(())
+    })
+    .unwrap();
+    let keys: Vec<&str> = left_out.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["limits.requests_per_minute", "sessions.sweep_interval"]);
+    assert!(left_out[1].1.contains("QYVO_SESSIONS_SWEEP_INTERVAL"), "{left_out:?}");
+    assert_eq!(loaded.config.sessions.default_ttl, std::time::Duration::from_secs(45 * 60));
+    assert_eq!(loaded.config.set_by("sessions.default_ttl", &[]).as_deref(), Some("QYVO_SESSIONS_DEFAULT_TTL"));
+    assert_eq!(loaded.config.set_by("sessions.sweep_interval", &[]), None, "the default counts");
+}

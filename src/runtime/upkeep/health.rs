@@ -11,11 +11,12 @@ use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::runtime::templates::were_templates_refused;
 use crate::runtime::upkeep::backups::BackupState;
-use crate::store::webhooks::{self, Behind};
+use crate::runtime::webhooks::gives_up_at;
+use crate::store::webhooks::{self, Endpoint, Queue};
 use crate::store::{Conn, RoomLevel, channels, outbox};
 
 /// The codes of all impairments, for what shows those that are not present, too.
-pub(crate) const CODES: [&str; 8] = [
+pub(crate) const CODES: [&str; 10] = [
     "disk_nearly_full",
     "disk_full",
     "database_locked",
@@ -24,10 +25,15 @@ pub(crate) const CODES: [&str; 8] = [
     "channel_templates_not_fetched",
     "channel_unknown",
     "webhooks_behind",
+    "webhooks_giving_up",
+    "backup_late",
 ];
 
 /// How long an event waits for its endpoint before it is reported: a restart of the far side is over by then.
 const BEHIND_AFTER: Duration = Duration::from_secs(60);
+
+/// How long before the first event is given up that is said aloud: by then no restart of the far side helps.
+const GIVING_UP_WITHIN: Duration = Duration::from_secs(6 * 3600);
 
 /// How long a message waits for the channel before it is reported: a campaign of twenty thousand is through by then.
 const HELD_UP_AFTER: Duration = Duration::from_secs(300);
@@ -53,29 +59,56 @@ pub(crate) fn kept_troubles(conn: &Conn, channel: Option<&str>, now: Timestamp) 
             or no server runs. The server's /readyz and its log say why."
         ));
     }
-    troubles.extend(webhooks_behind(&webhooks::behind_since(conn, now.minus(BEHIND_AFTER))?).map(|(_, text)| text));
+    troubles.extend(webhook_troubles(&webhooks::list_endpoints(conn)?, now).into_iter().map(|detected| detected.text));
     Ok(troubles)
 }
 
-/// That endpoints do not take their events, and since when the first waits. It names no address.
-fn webhooks_behind(behind: &[Behind]) -> Option<(Timestamp, String)> {
-    let first = behind.first()?;
-    let queued: u32 = behind.iter().map(|one| one.queued).sum();
-    let names: Vec<String> = behind
+/// That endpoints do not take their events, or not fast enough, and that events are given up soon. It names no address.
+fn webhook_troubles(endpoints: &[(Endpoint, Queue)], now: Timestamp) -> Vec<Detected> {
+    let mut found = Vec::new();
+    let mut behind: Vec<(&Endpoint, &Queue, Timestamp)> = endpoints
         .iter()
-        .take(3)
-        .map(|one| match one.description.trim() {
-            "" => one.endpoint.to_string(),
-            description => format!("\u{201c}{description}\u{201d}"),
-        })
+        .filter(|(endpoint, _)| endpoint.is_active)
+        .filter_map(|(endpoint, queue)| Some((endpoint, queue, queue.oldest?)))
+        .filter(|(_, _, oldest)| *oldest < now.minus(BEHIND_AFTER))
         .collect();
-    let more = if behind.len() > names.len() { ", …" } else { "" };
-    let text = format!(
-        "{queued} events wait for webhook endpoints that do not take them ({}{more}): they are tried again by \
-        themselves for 24 hours. The page Webhooks says why.",
-        names.join(", ")
-    );
-    Some((first.since, text))
+    behind.sort_by_key(|(_, _, oldest)| *oldest);
+    if let Some((_, _, first)) = behind.first() {
+        let queued: u32 = behind.iter().map(|(_, queue, _)| queue.queued).sum();
+        let names = names(behind.iter().map(|(endpoint, ..)| *endpoint));
+        let text = format!(
+            "{queued} events wait for webhook endpoints that do not take them, or take them more slowly than they \
+            happen ({names}): they are tried again by themselves for 24 hours. The page Webhooks says why."
+        );
+        found.push(Detected { code: "webhooks_behind", text, since: Some(*first) });
+    }
+    let mut ending: Vec<(&Endpoint, Timestamp)> = endpoints
+        .iter()
+        .filter_map(|(endpoint, queue)| Some((endpoint, gives_up_at(endpoint, queue)?)))
+        .filter(|(_, at)| at.minus(GIVING_UP_WITHIN) <= now)
+        .collect();
+    ending.sort_by_key(|(_, at)| *at);
+    if let Some((_, at)) = ending.first() {
+        let names = names(ending.iter().map(|(endpoint, _)| *endpoint));
+        let text = format!(
+            "Events that webhook endpoints have not taken for long ({names}) are given up from {} on, and are then \
+            not posted any more. Have the endpoints take them before; the page Webhooks says why they do not.",
+            at.to_iso_seconds()
+        );
+        found.push(Detected { code: "webhooks_giving_up", text, since: Some(at.minus(GIVING_UP_WITHIN)) });
+    }
+    found
+}
+
+/// What people call the first of some endpoints.
+fn names<'a>(mut endpoints: impl Iterator<Item = &'a Endpoint>) -> String {
+    let named = |endpoint: &Endpoint| match endpoint.description.trim() {
+        "" => endpoint.id.to_string(),
+        description => format!("\u{201c}{description}\u{201d}"),
+    };
+    let first: Vec<String> = endpoints.by_ref().take(3).map(named).collect();
+    let more = if endpoints.next().is_some() { ", …" } else { "" };
+    format!("{}{more}", first.join(", "))
 }
 
 /// That the server's own backups are late. It names no path.
@@ -182,18 +215,16 @@ impl Runtime {
             }
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
-        let behind =
-            match self.store().query_vital(move |conn| webhooks::behind_since(conn, now.minus(BEHIND_AFTER))).await {
-                Ok(behind) => webhooks_behind(&behind),
-                Err(error) => {
-                    tracing::warn!(%error, "how the webhook endpoints stand could not be read");
-                    None
-                }
-            };
         let late = self.backup_state().await.filter(|state| state.is_late).map(|state| late_backup(&state));
         all.extend(self.inner.health.note("backup_", late.into_iter().collect(), now));
-        let behind = behind.map(|(since, text)| Detected { code: "webhooks_behind", text, since: Some(since) });
-        all.extend(self.inner.health.note("webhooks_", behind.into_iter().collect(), now));
+        let webhooks = match self.store().query_vital(webhooks::list_endpoints).await {
+            Ok(endpoints) => webhook_troubles(&endpoints, now),
+            Err(error) => {
+                tracing::warn!(%error, "how the webhook endpoints stand could not be read");
+                Vec::new()
+            }
+        };
+        all.extend(self.inner.health.note("webhooks_", webhooks, now));
         all
     }
 

@@ -1,60 +1,39 @@
-//! Posting queued events to endpoints: in order for each, concurrently for all of them.
-//!
-//! - 2xx: taken. Everything else has failed and is tried again: after 5 s at first, at last after an hour.
-//! - A delivery that has failed for 24 hours is abandoned, with all that are as old, and the next is tried within the
-//!   hour.
-//! - An answer that blames the request (3xx, as redirects are not followed, and 4xx except 408, 425 and 429) abandons
-//!   that delivery after five attempts, so that one which an endpoint will never take does not hold up the others for a
-//!   day.
-//! - 410 Gone switches the endpoint off and abandons what is queued for it.
-//!
-//! An endpoint may be inside the operator's network, and the person who sets it up need not be the operator: the body
-//! of an answer is kept as the reason only if flows may call the address that gave it (see `address_guard`).
+//! Posting queued events to endpoints: in order for each contact of an endpoint, several contacts at once, and
+//! concurrently for all endpoints. [`record`](super::record) has what becomes of what an endpoint does not take.
 //!
 //! A test is posted outside of the queue, once, and its result is shown to the administrator who started it.
 //!
 //! Each delivery is posted at least once. A delivery that is posted and not recorded when the process dies is posted
-//! again, with the same `X-Qyvo-Delivery-Id`: at most those posted within [`RECORD_WITHIN`], and those under way.
+//! again, with the same `X-Qyvo-Delivery-Id`: of each endpoint at most those under way ([`LANES`]) and those answered
+//! within [`RECORD_WITHIN`]. The next one of a lane is posted once the one before it is recorded, so that no crash
+//! changes the order of a contact's events.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use reqwest::Client;
-use reqwest::header::CONTENT_TYPE;
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::channels::http::{self, NoAnswer};
-use crate::channels::signature::{SIGNATURE_HEADER, sign};
-use crate::domain::{EndpointId, Timestamp, web_link};
-use crate::error::Result;
-use crate::metrics::Metric;
-use crate::runtime::address_guard::Guard;
-use crate::runtime::{Runtime, jittered, log_failure, wait_for_store};
+use super::post::post;
+use super::record::{Attempt, record};
+use crate::domain::EndpointId;
+use crate::error::{Error, Result};
+use crate::runtime::{Runtime, log_failure};
 use crate::store::WriteClass;
-use crate::store::webhooks::{self, DeliveryRow, Endpoint};
+use crate::store::webhooks;
 
-/// How long an endpoint may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes that are read of an answer: the beginning of an explanation.
-const ANSWER_BYTES: usize = 1024;
-/// Characters of an explanation that are kept.
-const REASON_CHARS: usize = 300;
-/// How long a delivery is tried.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// Attempts at a delivery that the endpoint says is at fault.
-const ATTEMPTS_AT_FAULTY: u32 = 5;
-/// The longest wait after the first attempt that failed; the shortest is the half. It doubles with each.
-const BACK_OFF: Duration = Duration::from_secs(10);
-/// The longest wait between two attempts.
-const BACK_OFF_AT_MOST: Duration = Duration::from_secs(3600);
-/// Deliveries that are read at once.
-const BATCH: u32 = 64;
-/// How soon an accepted delivery is recorded, together with others that were accepted meanwhile.
-const RECORD_WITHIN: Duration = Duration::from_millis(250);
+/// Requests of one endpoint that are under way at once.
+const LANES: usize = 16;
+/// How soon an answer is recorded, together with those that come meanwhile.
+const RECORD_WITHIN: Duration = Duration::from_millis(20);
+/// Answers that are recorded in one job at most.
+const RECORD_AT_MOST: usize = 64;
+/// Lanes that one job releases.
+const LANES_PER_JOB: usize = 1_000;
 /// Interval at which the queue is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the posts under way may go on when the server stops.
@@ -68,23 +47,24 @@ impl Runtime {
     /// When the store cannot be read or takes no writes.
     pub async fn run_due_webhooks(&self) -> Result<usize> {
         let (_stop, stopping) = watch::channel(false);
+        let (_wake, woken) = watch::channel(());
         let now = self.clock().now();
-        let mut lanes = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for (endpoint, id) in self.inner.webhooks.take_tests() {
             let runtime = self.clone();
-            lanes.spawn(async move { test(&runtime, endpoint, id).await });
+            tasks.spawn(async move { test(&runtime, endpoint, id).await });
         }
         let mut attempts = 0;
-        while let Some(tested) = lanes.join_next().await {
+        while let Some(tested) = tasks.join_next().await {
             attempts += tested.unwrap_or(Ok(0))?;
         }
         for (id, due_at) in self.store().query_vital(webhooks::waiting).await? {
             if due_at <= now {
-                let (runtime, stopping) = (self.clone(), stopping.clone());
-                lanes.spawn(async move { drain(&runtime, id, &stopping).await });
+                let (runtime, stopping, woken) = (self.clone(), stopping.clone(), woken.clone());
+                tasks.spawn(async move { drain(&runtime, id, &stopping, woken).await });
             }
         }
-        while let Some(drained) = lanes.join_next().await {
+        while let Some(drained) = tasks.join_next().await {
             attempts += drained.unwrap_or(Ok(0))?;
         }
         Ok(attempts)
@@ -98,33 +78,38 @@ impl Runtime {
             return stop.await;
         }
         let (stopper, stopping) = watch::channel(false);
-        let mut lanes = Lanes::default();
+        let mut endpoints = Endpoints::default();
         match self.store().query_vital(webhooks::tests).await {
             Ok(left) => left.into_iter().for_each(|(endpoint, id)| self.make_test(endpoint, id)),
             Err(error) => tracing::warn!(%error, "which tests were not made could not be read"),
         }
+        if let Err(error) = release_lanes(self).await {
+            tracing::warn!(%error, "whether lanes of events have no head could not be read");
+        }
         loop {
             // Register for the wake-up before looking: an event that is queued in between is then not missed.
             let woken = self.shared().signals.webhooks.notified();
-            let pause = start_due(self, &mut lanes, &stopping).await;
+            let pause = start_due(self, &mut endpoints, &stopping).await;
             tokio::select! {
                 () = &mut stop => break,
                 () = woken => {}
                 () = tokio::time::sleep(pause) => {}
-                () = lanes.one_ends(), if !lanes.tasks.is_empty() => {}
+                () = endpoints.one_ends(), if !endpoints.tasks.is_empty() => {}
             }
         }
         stopper.send_replace(true);
-        let drained = async { while lanes.tasks.join_next().await.is_some() {} };
+        let drained = async { while endpoints.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, drained).await;
     }
 }
 
 /// Starts the tests that are to be made and the deliveries that are due. Returns how long to sleep.
-async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Receiver<bool>) -> Duration {
+async fn start_due(runtime: &Runtime, endpoints: &mut Endpoints, stopping: &watch::Receiver<bool>) -> Duration {
     for (endpoint, id) in runtime.inner.webhooks.take_tests() {
-        lanes.tasks.spawn(test_or_log(runtime.clone(), endpoint, id));
+        endpoints.tasks.spawn(test_or_log(runtime.clone(), endpoint, id));
     }
+    // Those that are at work look for what came; the others are started below.
+    endpoints.wake.send_replace(());
     let waiting = match runtime.store().query_vital(webhooks::waiting).await {
         Ok(waiting) => waiting,
         Err(error) => {
@@ -137,8 +122,9 @@ async fn start_due(runtime: &Runtime, lanes: &mut Lanes, stopping: &watch::Recei
     for (id, due_at) in waiting {
         if due_at > now {
             pause = pause.min(due_at.since(now).max(Duration::from_millis(5)));
-        } else if !lanes.is_busy(id) {
-            lanes.start(id, drain_or_log(runtime.clone(), id, stopping.clone()));
+        } else if !endpoints.is_busy(id) {
+            let woken = endpoints.wake.subscribe();
+            endpoints.start(id, drain_or_log(runtime.clone(), id, stopping.clone(), woken));
         }
     }
     pause
@@ -150,28 +136,47 @@ async fn test_or_log(runtime: Runtime, endpoint: EndpointId, id: Uuid) {
     }
 }
 
-async fn drain_or_log(runtime: Runtime, id: EndpointId, stopping: watch::Receiver<bool>) {
-    if let Err(error) = drain(&runtime, id, &stopping).await {
+async fn drain_or_log(runtime: Runtime, id: EndpointId, stopping: watch::Receiver<bool>, woken: watch::Receiver<()>) {
+    if let Err(error) = drain(&runtime, id, &stopping, woken).await {
         log_failure(&runtime, &error, "events could not be told; it is tried again");
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// The posts under way: a task for each endpoint, and never two for one.
-#[derive(Default)]
-struct Lanes {
+/// Releases lanes whose head is gone, because the job that removed it ended before it had released the lane.
+async fn release_lanes(runtime: &Runtime) -> Result<()> {
+    let lanes = runtime.store().query_vital(webhooks::lanes_without_head).await?;
+    let now = runtime.clock().now();
+    for lanes in lanes.chunks(LANES_PER_JOB) {
+        let lanes = lanes.to_vec();
+        let released = move |tx: &crate::store::Tx<'_>| webhooks::release_lanes(tx, &lanes, now);
+        runtime.store().write_as(WriteClass::Essential, released).await?;
+    }
+    Ok(())
+}
+
+/// The endpoints that are posted to: a task for each, and never two for one.
+struct Endpoints {
     tasks: JoinSet<()>,
     /// The endpoint of each task, so that events are posted to it again also after its task panicked.
     busy: HashMap<task::Id, EndpointId>,
+    /// Has the tasks look for more.
+    wake: watch::Sender<()>,
 }
 
-impl Lanes {
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self { tasks: JoinSet::new(), busy: HashMap::new(), wake: watch::Sender::new(()) }
+    }
+}
+
+impl Endpoints {
     fn is_busy(&self, id: EndpointId) -> bool {
         self.busy.values().any(|busy| *busy == id)
     }
 
-    fn start(&mut self, id: EndpointId, telling: impl Future<Output = ()> + Send + 'static) {
-        self.busy.insert(self.tasks.spawn(telling).id(), id);
+    fn start(&mut self, id: EndpointId, posting: impl Future<Output = ()> + Send + 'static) {
+        self.busy.insert(self.tasks.spawn(posting).id(), id);
     }
 
     /// Waits until one of them ends, if there is one.
@@ -180,7 +185,7 @@ impl Lanes {
             Some(Ok((task, ()))) => task,
             Some(Err(error)) => {
                 let endpoint = self.busy.get(&error.id()).map(ToString::to_string);
-                tracing::error!(endpoint, %error, "telling an endpoint panicked");
+                tracing::error!(endpoint, %error, "posting to an endpoint panicked");
                 error.id()
             }
             None => return,
@@ -189,201 +194,115 @@ impl Lanes {
     }
 }
 
-/// Posts what is queued for one endpoint until nothing is due, an attempt fails or the server stops. Returns how many
-/// attempts there were.
-async fn drain(runtime: &Runtime, id: EndpointId, stopping: &watch::Receiver<bool>) -> Result<usize> {
-    let mut attempts = 0;
+/// Posts what is queued for one endpoint until nothing is due and nothing is under way, or the server stops. Returns
+/// how many attempts there were.
+async fn drain(
+    runtime: &Runtime,
+    id: EndpointId,
+    stopping: &watch::Receiver<bool>,
+    mut woken: watch::Receiver<()>,
+) -> Result<usize> {
+    let mut posts = Posts { runtime, id, tasks: JoinSet::new(), under_way: HashSet::new(), attempts: 0 };
     while !*stopping.borrow() {
-        let now = runtime.clock().now();
-        let found = runtime.store().query_vital(move |conn| webhooks::next_deliveries(conn, id, now, BATCH)).await?;
-        let Some((endpoint, rows)) = found.filter(|(_, rows)| !rows.is_empty()) else { break };
-        let began = Instant::now();
-        let mut taken = Vec::new();
-        let mut failed = None;
-        for row in rows {
-            attempts += 1;
-            match post(runtime, &endpoint, &row).await {
-                Ok(()) => taken.push(row.seq),
-                Err(refusal) => {
-                    failed = Some((row, refusal));
+        posts.start_due().await?;
+        if posts.tasks.is_empty() {
+            break;
+        }
+        tokio::select! {
+            posted = posts.tasks.join_next() => {
+                let answered = posts.gather(posted, stopping).await?;
+                posts.record(answered).await?;
+            }
+            // Where all lanes are taken there is nothing to look for.
+            changed = woken.changed(), if posts.tasks.len() < LANES => {
+                if changed.is_err() {
                     break;
                 }
             }
-            if began.elapsed() >= RECORD_WITHIN || *stopping.borrow() {
-                break;
-            }
-        }
-        let has_failed = failed.is_some();
-        record(runtime, id, taken, failed).await?;
-        if has_failed {
-            break;
         }
     }
-    Ok(attempts)
+    while let Some(posted) = posts.tasks.join_next().await {
+        let answered = posts.gather(Some(posted), stopping).await?;
+        posts.record(answered).await?;
+    }
+    Ok(posts.attempts)
+}
+
+type Posted = Option<Result<Attempt, task::JoinError>>;
+
+/// The deliveries of one endpoint that are under way.
+struct Posts<'a> {
+    runtime: &'a Runtime,
+    id: EndpointId,
+    tasks: JoinSet<Attempt>,
+    /// Their rows, and those that are answered and not recorded yet: none of them is posted again meanwhile.
+    under_way: HashSet<i64>,
+    attempts: usize,
+}
+
+impl Posts<'_> {
+    /// Starts what is due, as far as there are lanes free.
+    async fn start_due(&mut self) -> Result<()> {
+        let free = LANES.saturating_sub(self.tasks.len());
+        if free == 0 {
+            return Ok(());
+        }
+        let (id, now, under_way) = (self.id, self.runtime.clock().now(), self.under_way.iter().copied().collect());
+        let under_way: Vec<i64> = under_way;
+        let found =
+            self.runtime.store().query_vital(move |conn| webhooks::due(conn, id, now, &under_way, free)).await?;
+        let Some((endpoint, rows)) = found else { return Ok(()) };
+        let endpoint = Arc::new(endpoint);
+        for row in rows {
+            self.under_way.insert(row.seq);
+            self.attempts += 1;
+            let (runtime, endpoint) = (self.runtime.clone(), endpoint.clone());
+            self.tasks.spawn(async move {
+                let refusal = post(&runtime, &endpoint, &row).await.err();
+                Attempt { row, refusal }
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits for more answers to record with the first one, and starts what is due meanwhile; nothing more once
+    /// something has failed, which may be the endpoint.
+    async fn gather(&mut self, first: Posted, stopping: &watch::Receiver<bool>) -> Result<Vec<Attempt>> {
+        let until = Instant::now() + RECORD_WITHIN;
+        let mut answered = Vec::new();
+        let mut next = first;
+        while let Some(posted) = next.take() {
+            // The task of a delivery that panicked ends the work at its endpoint, which begins again.
+            answered.push(posted.map_err(|error| Error::internal("A post panicked").caused_by(error))?);
+            next = self.tasks.try_join_next();
+            if next.is_some() {
+                continue;
+            }
+            if !*stopping.borrow() && answered.iter().all(|attempt| attempt.refusal.is_none()) {
+                self.start_due().await?;
+            }
+            if answered.len() < RECORD_AT_MOST && !self.tasks.is_empty() {
+                next = tokio::time::timeout_at(until, self.tasks.join_next()).await.ok().flatten();
+            }
+        }
+        Ok(answered)
+    }
+
+    async fn record(&mut self, answered: Vec<Attempt>) -> Result<()> {
+        let rows: Vec<i64> = answered.iter().map(|attempt| attempt.row.seq).collect();
+        record(self.runtime, self.id, answered).await?;
+        self.under_way.retain(|seq| !rows.contains(seq));
+        Ok(())
+    }
 }
 
 /// Posts a test, once and beside what is queued for its endpoint. Returns how many attempts there were.
 async fn test(runtime: &Runtime, endpoint: EndpointId, id: Uuid) -> Result<usize> {
     let found = runtime.store().query_vital(move |conn| webhooks::find_test(conn, endpoint, id)).await?;
     let Some((endpoint, row)) = found else { return Ok(0) };
-    let (taken, failed) = match post(runtime, &endpoint, &row).await {
-        Ok(()) => (vec![row.seq], None),
-        Err(refusal) => (Vec::new(), Some((row, refusal))),
-    };
-    record(runtime, endpoint.id, taken, failed).await?;
+    let refusal = post(runtime, &endpoint, &row).await.err();
+    record(runtime, endpoint.id, vec![Attempt { row, refusal }]).await?;
     Ok(1)
-}
-
-/// Why an endpoint has not taken a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Refusal {
-    /// Of its answer, if it gave one.
-    status: Option<u16>,
-    reason: String,
-    /// How long it asks callers to wait.
-    retry_after: Option<Duration>,
-}
-
-async fn post(runtime: &Runtime, endpoint: &Endpoint, row: &DeliveryRow) -> Result<(), Refusal> {
-    let silent =
-        |reason: String| Refusal { status: None, reason: http::truncate(&reason, REASON_CHARS), retry_after: None };
-    let client: &Client = runtime
-        .inner
-        .webhooks
-        .client
-        .get_or_init(|| http::client().map_err(|error| error.to_string()))
-        .as_ref()
-        .map_err(|why| silent(why.clone()))?;
-    let unix = runtime.clock().now().as_millis().div_euclid(1000);
-    let request = client
-        .post(web_link(&endpoint.url).as_ref().unwrap_or(&endpoint.url))
-        .timeout(TIMEOUT)
-        .header(CONTENT_TYPE, "application/json")
-        .header(SIGNATURE_HEADER, sign(&endpoint.secret, unix, row.body.as_bytes()))
-        .header("X-Qyvo-Event", &row.event)
-        .header("X-Qyvo-Webhook-Id", endpoint.id.to_string())
-        .header("X-Qyvo-Delivery-Id", row.id.to_string())
-        .body(row.body.clone());
-    let answer = match http::call(request, ANSWER_BYTES).await {
-        Ok(answer) => answer,
-        Err(NoAnswer::Unreachable(why) | NoAnswer::Ambiguous(why)) => return Err(silent(why)),
-    };
-    if (200..300).contains(&answer.status) {
-        return Ok(());
-    }
-    // The answer of a service inside the operator's network is not shown: an administrator need not have access to that
-    // network. The answer of an address that flows may call may be shown.
-    let guard = Guard::new(runtime.shared().options.allow.clone());
-    let may_show = answer.from.is_some_and(|address| guard.check(address).is_ok());
-    let said = if may_show { String::from_utf8_lossy(&answer.body) } else { Cow::default() };
-    let said: String = said.chars().filter(|c| !c.is_control()).collect();
-    let reason = format!("status {}: {said}", answer.status);
-    let reason = http::truncate(reason.trim_end_matches([':', ' ']), REASON_CHARS);
-    Err(Refusal { status: Some(answer.status), reason, retry_after: answer.retry_after })
-}
-
-/// What follows from a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NextStep {
-    /// It is tried again then.
-    Again(Timestamp),
-    /// It is abandoned, and the next is tried at once.
-    Faulty,
-    /// It is abandoned with all that are as old, and the next is tried then.
-    TooOld(Timestamp),
-    /// The endpoint has answered 410 and wants no more events.
-    Gone,
-}
-
-fn classify(row: &DeliveryRow, refusal: &Refusal, now: Timestamp) -> NextStep {
-    let is_fault = matches!(refusal.status, Some(300..=499)) && !matches!(refusal.status, Some(408 | 425 | 429));
-    if refusal.status == Some(410) {
-        return NextStep::Gone;
-    }
-    // An administrator waits for the result of a test, and starts another one if need be.
-    let is_test = row.next_attempt_at.is_none();
-    if is_test || (is_fault && row.attempts + 1 >= ATTEMPTS_AT_FAULTY) {
-        return NextStep::Faulty;
-    }
-    if now.since(row.created_at) >= GIVE_UP_AFTER {
-        return NextStep::TooOld(now.plus(jittered(BACK_OFF_AT_MOST)));
-    }
-    let doubled = BACK_OFF.saturating_mul(2_u32.saturating_pow(row.attempts)).min(BACK_OFF_AT_MOST);
-    NextStep::Again(now.plus(jittered(doubled).max(refusal.retry_after.unwrap_or_default())))
-}
-
-/// Records the results of an endpoint's deliveries. This is tried until the store takes it: a delivery that is not
-/// recorded is posted again.
-async fn record(
-    runtime: &Runtime,
-    endpoint: EndpointId,
-    taken: Vec<i64>,
-    failed: Option<(DeliveryRow, Refusal)>,
-) -> Result<()> {
-    let now = runtime.clock().now();
-    // Classified once: a job that runs twice must do the same again.
-    let failed = failed.map(|(row, refusal)| (row.seq, classify(&row, &refusal, now), refusal.reason));
-    let next_step = failed.as_ref().map(|(_, next_step, _)| *next_step);
-    if let Some((_, next_step, reason)) = &failed {
-        tracing::info!(endpoint = %endpoint, verdict = ?next_step, reason, "an endpoint has not taken an event");
-    }
-    let (attempts_taken, mut given_up) = (taken.len(), 0);
-    loop {
-        let (taken, failed) = (taken.clone(), failed.clone());
-        let recorded = runtime.store().write_as(WriteClass::Essential, move |tx| {
-            if !taken.is_empty() {
-                webhooks::set_sent(tx, endpoint, &taken, now)?;
-            }
-            let Some((seq, next_step, reason)) = &failed else { return Ok(0) };
-            let next_attempt_at = if let NextStep::Again(at) = next_step { Some(*at) } else { None };
-            webhooks::set_attempt_failed(tx, *seq, reason, next_attempt_at, now)?;
-            match next_step {
-                NextStep::Again(_) => Ok(0),
-                NextStep::Faulty => Ok(1),
-                NextStep::TooOld(next_at) => {
-                    let older = webhooks::give_up_older(tx, endpoint, now.minus(GIVE_UP_AFTER), reason, now)?;
-                    webhooks::defer_first(tx, endpoint, *next_at)?;
-                    Ok(1 + older)
-                }
-                NextStep::Gone => {
-                    webhooks::deactivate(tx, endpoint, now)?;
-                    Ok(1)
-                }
-            }
-        });
-        match recorded.await {
-            Ok(count) => {
-                given_up += count;
-                break;
-            }
-            Err(error) if wait_for_store(runtime).await => {
-                log_failure(runtime, &error, "what an endpoint said could not be recorded; it is tried again");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if next_step == Some(NextStep::Gone) {
-        tracing::warn!(endpoint = %endpoint, "an endpoint answered 410 Gone and is switched off");
-        runtime.reload_endpoints().await?;
-        let give_up = move |tx: &crate::store::Tx<'_>| webhooks::give_up_older(tx, endpoint, now, "endpoint_gone", now);
-        loop {
-            let count = runtime.store().write_as(WriteClass::Essential, give_up).await?;
-            given_up += count;
-            if count == 0 {
-                break;
-            }
-        }
-    }
-    count_recorded(runtime, endpoint, attempts_taken, next_step.is_some(), given_up);
-    Ok(())
-}
-
-/// Counts what an endpoint took, whether an attempt failed, and what will not be tried again.
-fn count_recorded(runtime: &Runtime, endpoint: EndpointId, taken: usize, has_failed: bool, given_up: usize) {
-    let (metrics, endpoint) = (runtime.metrics(), endpoint.to_string());
-    metrics.add(Metric::EventsDelivered, &[&endpoint], taken as u64);
-    metrics.add(Metric::EventAttemptsFailed, &[&endpoint], u64::from(has_failed));
-    metrics.add(Metric::EventsGivenUp, &[&endpoint], given_up as u64);
 }
 
 #[cfg(test)]
@@ -391,13 +310,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_endpoint_whose_lane_panicked_is_free_again_while_others_go_on() {
+    async fn an_endpoint_whose_task_panicked_is_free_again_while_others_go_on() {
         let (panics, goes_on) = (EndpointId(Uuid::from_u128(1)), EndpointId(Uuid::from_u128(2)));
-        let mut lanes = Lanes::default();
-        lanes.start(goes_on, std::future::pending());
-        lanes.start(panics, async { panic!("on purpose") });
-        assert!(lanes.is_busy(panics) && lanes.is_busy(goes_on));
-        lanes.one_ends().await;
-        assert!(!lanes.is_busy(panics) && lanes.is_busy(goes_on));
+        let mut endpoints = Endpoints::default();
+        endpoints.start(goes_on, std::future::pending());
+        endpoints.start(panics, async { panic!("on purpose") });
+        assert!(endpoints.is_busy(panics) && endpoints.is_busy(goes_on));
+        endpoints.one_ends().await;
+        assert!(!endpoints.is_busy(panics) && endpoints.is_busy(goes_on));
     }
 }

@@ -8,11 +8,15 @@
 //! can name one.
 
 mod delivery;
+mod post;
+mod record;
 
 use std::sync::{OnceLock, PoisonError};
 
 use reqwest::{Client, Url};
 use uuid::Uuid;
+
+pub use record::gives_up_at;
 
 use super::Runtime;
 use super::job::to_json;
@@ -225,7 +229,8 @@ impl Runtime {
         Ok(tested)
     }
 
-    /// Makes the first delivery that is queued for an endpoint due now. Returns whether any is queued; `None` if the
+    /// Makes everything that waits to be tried again due now: one event of an endpoint that takes nothing, and the rest
+    /// once it has taken that. Returns whether any is queued; `None` if the
     /// endpoint does not exist or is switched off.
     ///
     /// # Errors

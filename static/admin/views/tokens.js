@@ -11,6 +11,8 @@ const SCOPES = [
   ["admin", "admin: everything that this page can do"],
 ];
 
+const GRACES = [["0s", "ends at once"], ["1h", "ends in an hour"], ["24h", "ends in a day"], ["7d", "ends in a week"]];
+
 /** A token's requests per minute, in words. */
 function limitOf(item) {
   if (item.rate_limit === null) return "as configured";
@@ -50,9 +52,11 @@ export function tokensView(_params, page) {
     show(items) {
       keyed(list.body, items, (item) => item.id, (item) => list.row([
         h("span", { class: "strong" }, item.name), item.scope, h("code", {}, item.hint ? `${item.hint}…` : "–"), limitOf(item), timeOf(item.created_at),
-        item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at)) : h("span", { class: "stack" }, status("active"), refusedOf(item)),
+        item.revoked_at ? h("span", { class: "stack" }, status("revoked"), timeOf(item.revoked_at))
+          : h("span", { class: "stack" }, status("active"), item.old_until && h("span", { class: "muted small-text", testid: "token-old" }, "old secret ends ", timeOf(item.old_until)), refusedOf(item)),
         item.revoked_at ? "" : h("div", { class: "actions" },
-          button("Limit", () => changeLimit(item), { kind: "small", testid: "token-limit" }), button("Revoke", () => revoke(item), { kind: "small", testid: "token-revoke" })),
+          button("Limit", () => changeLimit(item), { kind: "small", testid: "token-limit" }), button("Rotate", () => rotate(item), { kind: "small", testid: "token-rotate" }),
+          button("Revoke", () => revoke(item), { kind: "small", testid: "token-revoke" })),
       ], { testid: "token-row" }));
     },
     empty: () => emptyState("No token yet", "Programs that trigger flows need a token. Create one for each of them, so that you can revoke them one by one."),
@@ -77,11 +81,33 @@ export function tokensView(_params, page) {
     });
     if (!made) return;
     tokens.reload();
-    await dialog("Copy the token now", (close) => [
+    await showToken(made.token);
+  }
+
+  function showToken(token) {
+    return dialog("Copy the token now", (close) => [
       h("p", {}, "It is shown this once only. Keep it like a password."),
-      h("div", { class: "secret" }, h("code", { testid: "token-secret", tabindex: "0" }, made.token), copyButton(made.token, { testid: "token-copy" })),
+      h("div", { class: "secret" }, h("code", { testid: "token-secret", tabindex: "0" }, token), copyButton(token, { testid: "token-copy" })),
       h("div", { class: "actions" }, h("button", { type: "button", class: "primary", testid: "token-done", onclick: () => close() }, "I have copied it")),
     ]);
+  }
+
+  async function rotate(item) {
+    const rotated = await dialog(`Rotate “${item.name}”`, (close) => {
+      const grace = h("select", { testid: "token-grace" }, GRACES.map(([value, label]) => h("option", { value }, label)));
+      return form([
+        h("p", {}, "The token gets another secret. Its name, scope and limit stay, and so do the idempotency keys of its requests."),
+        field("The old secret", grace, { hint: "Choose “at once” if it may have leaked. An older one that still goes is refused from now on." }),
+      ], {
+        submit: "Rotate", testid: "token-rotate-submit", errorTestid: "token-error", cancel: h("button", { type: "button", onclick: () => close() }, "Cancel"),
+        async action() {
+          close(await api.post(`/tokens/${item.id}/rotate`, { grace: grace.value }));
+        },
+      }).element;
+    });
+    if (!rotated) return;
+    tokens.reload();
+    await showToken(rotated.token);
   }
 
   async function changeLimit(item) {

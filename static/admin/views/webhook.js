@@ -50,7 +50,7 @@ export function webhookView([id], page) {
       actions: [
         button("Refresh", load, { kind: "quiet" }),
         button("Send a test", test, { testid: "webhook-test" }),
-        endpoint.is_active && endpoint.queued > 0 && endpoint.failing_since && button("Try now", tryNow, { testid: "webhook-try" }),
+        endpoint.is_active && endpoint.queued > 0 && button("Try now", tryNow, { testid: "webhook-try" }),
         button("Edit", async () => (await editEndpoint(endpoint)) && load(), { testid: "webhook-edit" }),
         endpoint.is_active
           ? button("Pause", pause, { testid: "webhook-pause" })
@@ -66,6 +66,8 @@ export function webhookView([id], page) {
       endpoint.failing_since && ["Failing since", timeInFull(endpoint.failing_since)],
       endpoint.last_error && ["Last error", h("span", { class: "bad" }, endpoint.last_error)],
       ["Waiting", number(endpoint.queued)],
+      endpoint.oldest_queued_at && ["Oldest waits since", timeInFull(endpoint.oldest_queued_at)],
+      endpoint.gives_up_at && ["Given up from", h("span", { class: "bad" }, timeInFull(endpoint.gives_up_at))],
       endpoint.secret_hint && ["Secret", h("code", {}, `${endpoint.secret_hint}…`)],
       ["Made", timeOf(endpoint.created_at)],
     ]));

@@ -12,6 +12,11 @@ export const stateOf = (endpoint) => (!endpoint.is_active ? "paused" : endpoint.
 /** The events of an endpoint, in words. */
 export const eventsOf = (endpoint) => (endpoint.events?.length > 0 ? endpoint.events.join(", ") : "all events");
 
+/** How many events wait for an endpoint, since when the oldest does, and when the first is given up. */
+const waitingOf = (endpoint) => h("span", { class: "stack", testid: "webhook-waiting" }, number(endpoint.queued),
+  endpoint.oldest_queued_at && h("span", { class: "muted small-text" }, "oldest ", timeOf(endpoint.oldest_queued_at)),
+  endpoint.gives_up_at && h("span", { class: "bad small-text" }, "given up ", timeOf(endpoint.gives_up_at)));
+
 export function webhooksView(_params, page) {
   const list = table({
     caption: "Webhook endpoints",
@@ -26,7 +31,7 @@ export function webhooksView(_params, page) {
         h("span", { class: "small-text" }, eventsOf(item)),
         h("span", { class: "stack" }, status(stateOf(item), { testid: "webhook-state" }), item.failing_since && h("span", { class: "muted small-text" }, "since ", timeOf(item.failing_since)),
           item.last_error && h("span", { class: "bad small-text clamp" }, item.last_error)),
-        number(item.queued), timeOf(item.created_at),
+        waitingOf(item), timeOf(item.created_at),
       ], { testid: "webhook-row" }));
     },
     empty: () => emptyState("No webhook yet", "Your own systems can be told of messages and conversations as they happen. Each endpoint gets signed JSON and may choose its events."),
@@ -43,7 +48,7 @@ export function webhooksView(_params, page) {
   return {
     title: "Webhooks",
     element: h("div", {},
-      pageHeader("Webhooks", { actions: [button("New endpoint", create, { kind: "primary", testid: "webhook-create" })], intro: "Your own systems that are told of what happens here, in order, until they have taken it." }),
+      pageHeader("Webhooks", { actions: [button("New endpoint", create, { kind: "primary", testid: "webhook-create" })], intro: "Your own systems that are told of what happens here, of each contact in order, until they have taken it." }),
       list.element, endpoints.foot),
   };
 }

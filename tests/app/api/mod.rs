@@ -47,5 +47,6 @@ mod timers;
 mod tokens;
 mod trigger;
 mod trigger_batch;
+mod webhook_lanes;
 mod webhook_payloads;
 mod webhooks;

@@ -82,3 +82,67 @@ async fn tokens_of_the_command_line_take_effect_within_a_second() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_token_is_the_same_and_its_old_secret_ends_with_the_grace() {
+    local(async {
+        let app = TestApp::start().await;
+        let flow = app.publish(&question(30)).await;
+        let made =
+            app.post("/tokens", &json!({"name": "shop", "scope": "trigger", "rate_limit": 50})).await.expect(201);
+        let path = format!("/tokens/{}", made["id"].as_str().unwrap());
+        let trigger = async |secret: &serde_json::Value| {
+            let bearer = format!("Bearer {}", secret.as_str().unwrap());
+            let headers = [("authorization", bearer.as_str()), ("idempotency-key", "order-7")];
+            let body = json!({"flow_id": flow, "phone": PHONE, "on_running": "restart"});
+            let mut request = app.client.post(format!("{}/v1/actions/trigger-flow", app.base)).json(&body);
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let answer = testkit::app::read(request).await;
+            (answer.status.as_u16(), answer.header("idempotency-replayed").is_some(), answer.body["id"].clone())
+        };
+        let (status, _, session) = trigger(&made["token"]).await;
+        assert_eq!(status, 201);
+
+        let second = app.post(&format!("{path}/rotate"), &json!({"grace": "1h"})).await.expect(200);
+        assert_eq!(second["old_until"], "2026-05-07T09:00:00+00:00");
+        for field in ["id", "name", "scope", "rate_limit", "created_at"] {
+            assert_eq!(second[field], made[field], "{field}");
+        }
+        assert_ne!(second["token"], made["token"]);
+        for secret in [&made["token"], &second["token"]] {
+            assert_eq!(trigger(secret).await, (201, true, session.clone()), "the key is the token's");
+        }
+        let listed = app.get("/tokens").await.expect(200);
+        let row = listed["data"].as_array().unwrap().iter().find(|row| row["id"] == made["id"]).unwrap();
+        assert_eq!((&row["old_until"], &row["hint"]), (&second["old_until"], &second["hint"]));
+        assert!(row.get("token").is_none());
+
+        // Another rotation ends the oldest, and time the one before.
+        let third = app.post(&format!("{path}/rotate"), &json!({"grace": "30m"})).await.expect(200);
+        assert_eq!((trigger(&made["token"]).await.0, trigger(&second["token"]).await.0), (401, 201));
+        app.advance(1799);
+        assert_eq!(trigger(&second["token"]).await.0, 201);
+        app.advance(1);
+        assert_eq!((trigger(&second["token"]).await.0, trigger(&third["token"]).await.0), (401, 201));
+        let changed = app.patch(&path, &json!({"rate_limit": null})).await.expect(200);
+        assert_eq!(changed["old_until"], json!(null), "it is over");
+
+        // Without a grace the old one ends at once; a token that is revoked has none.
+        let fourth = app.post(&format!("{path}/rotate"), &json!({})).await.expect(200);
+        assert_eq!((trigger(&third["token"]).await.0, trigger(&fourth["token"]).await.0), (401, 201));
+        let fifth = app.post(&format!("{path}/rotate"), &json!({"grace": "30d"})).await.expect(200);
+        for grace in [json!("31d"), json!("soon"), json!(60)] {
+            let refused = app.post(&format!("{path}/rotate"), &json!({"grace": grace})).await.expect(422);
+            assert!(refused["errors"]["grace"].is_array(), "{refused}");
+        }
+        app.post(&format!("{path}/rotate"), &json!({"graces": "1h"})).await.expect(422);
+        assert_eq!(trigger(&fifth["token"]).await.0, 201, "what is refused changes nothing");
+        assert_eq!(app.delete(&path).await.status.as_u16(), 204);
+        assert_eq!((trigger(&fourth["token"]).await.0, trigger(&fifth["token"]).await.0), (401, 401));
+        app.post(&format!("{path}/rotate"), &json!({})).await.expect(404);
+        app.stop().await;
+    })
+    .await;
+}

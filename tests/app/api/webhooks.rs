@@ -259,10 +259,10 @@ async fn a_test_goes_beside_the_queue_and_what_waits_says_behind_what() {
         let status = Arc::new(AtomicU16::new(500));
         let told = status.clone();
         let site = Site::start(move |_| answer(told.load(Ordering::SeqCst), "text/plain", b"")).await;
-        let made = endpoint(&app, &site.url("/"), &["session.started"]).await;
+        let made = endpoint(&app, &site.url("/"), &["session.started", "session.cancelled"]).await;
         let flow = app.publish(&question(30)).await;
-        app.trigger(flow, "+14155550101").await.expect(201);
-        app.trigger(flow, "+14155550102").await.expect(201);
+        app.trigger(flow, PHONE).await.expect(201);
+        app.post("/actions/cancel-flow", &json!({"flow_id": flow, "phone": PHONE})).await.expect(200);
         app.runtime.run_due_webhooks().await.unwrap();
         let path = path_of(&made, "/deliveries?status=queued");
         let waiting = app.get(&path).await.expect(200)["data"].clone();

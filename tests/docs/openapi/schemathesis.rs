@@ -135,8 +135,8 @@ async fn what_the_server_answers_is_what_is_described() {
     let at_the_root = ["/healthz", "/readyz", "/metrics", "/mcp"];
     // Its answer never ends, and a request is over only when its answer is.
     let endless = ["/events"];
-    // It would revoke the token that it calls with: these come from somebody who is logged in.
-    let of_tokens = ["/tokens/{id}"];
+    // It would revoke or rotate the token that it calls with: these come from somebody who is logged in.
+    let of_tokens = ["/tokens/{id}", "/tokens/{id}/rotate"];
     let of_people = ["/admin/password", "/admin/log-out"];
     let without = [&at_the_root[..], &endless, &of_tokens, &of_people].concat();
     Run { base: "/api/v1", only: &[], without: &without, headers: &bearer, token: &token }
@@ -145,7 +145,7 @@ async fn what_the_server_answers_is_what_is_described() {
     Run { base: "", only: &at_the_root, without: &[], headers: &bearer, token: &token }
         .finds_nothing(folder.path(), &server)
         .await;
-    let only = ["/tokens", "/tokens/{id}"];
+    let only = ["/tokens", "/tokens/{id}", "/tokens/{id}/rotate"];
     Run { base: "/api/v1", only: &only, without: &[], headers: &log_in, token: &token }
         .finds_nothing(folder.path(), &server)
         .await;

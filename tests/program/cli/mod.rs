@@ -6,6 +6,7 @@ mod imports;
 mod log;
 mod settings;
 mod standstill;
+mod tokens;
 
 use std::path::Path;
 use std::process::Output;

@@ -130,3 +130,65 @@ async fn settings_are_set_and_unset_where_no_page_is() {
     out(&server.command(&["settings", "unset", "account.colour"]));
     out(&server.command(&["check"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_force_is_shown_with_its_source() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without a database, and so without a server.
+    let printed = out(&command(folder.path(), &["settings"]));
+    let line = |printed: &str, key: &str| {
+        let line = printed.lines().find(|line| line.split_whitespace().next() == Some(key));
+        line.unwrap_or_else(|| panic!("{key}: {printed}")).split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line(&printed, "limits.requests_per_minute"), "6000 default");
+    assert_eq!(line(&printed, "webhook.secret"), "- default");
+    let column = |line: &str| line[..line.rfind("  ").unwrap()].chars().count();
+    let columns: std::collections::BTreeSet<usize> = printed.lines().map(column).collect();
+    assert_eq!(columns.len(), 1, "{printed}");
+
+    let server = Server::start(folder.path(), &[]).await;
+    keep(folder.path(), "account.name", &json!("The Shop"));
+    keep(folder.path(), "account.colour", &json!("red"));
+    let path = folder.path().join("other.toml");
+    let text =
+        "[webhook]\nurl = \"http://127.0.0.1:9/\"\nsecret = \"hush-hush\"\n[sessions]\nsweep_interval = \"2s\"\n";
+    std::fs::write(&path, text).unwrap();
+    let config = path.to_str().unwrap();
+    let all = server.command(&["settings", "--config", config, "--database", "qyvo.db", "--json"]);
+    let printed: Value = serde_json::from_slice(&all.stdout).unwrap();
+    let row = |key: &str| {
+        let row = printed["settings"].as_array().unwrap().iter().find(|row| row["key"] == key).unwrap();
+        json!([row["value"], row["source"], row["set_by"]])
+    };
+    assert_eq!(row("account.name"), json!(["The Shop", "database", null]));
+    assert_eq!(row("sessions.sweep_interval"), json!(["2s", "file", config]));
+    assert_eq!(row("webhook.secret"), json!(["***", "file", config]));
+    assert_eq!(row("storage.path"), json!(["qyvo.db", "flag", "--database"]));
+    assert_eq!(row("server.bind")[1], "default");
+    assert!(!String::from_utf8_lossy(&all.stdout).contains("hush-hush"));
+    assert_eq!((all.status.code(), printed["problems"][0]["key"].as_str()), (Some(1), Some("account.colour")));
+    out(&server.command(&["settings", "unset", "account.colour"]));
+    assert!(refused(&server.command(&["settings", "--json", "list"])).contains("--json"));
+}
+
+#[test]
+fn what_is_wrong_in_a_configuration_is_named_and_the_rest_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken =
+        "[sessions]\nsweep_interval = \"often\"\ndefault_ttl = \"45m\"\n[server]\nbnd = \"x\"\nmax_body = \"1MiB\"\n";
+    std::fs::write(folder.path().join("qyvo.toml"), broken).unwrap();
+    let shown = command(folder.path(), &["settings"]);
+    let (printed, told) = (String::from_utf8_lossy(&shown.stdout), String::from_utf8_lossy(&shown.stderr));
+    assert_eq!(shown.status.code(), Some(1));
+    let line = |key: &str| {
+        let line = printed.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("sessions.sweep_interval"), "1s default");
+    assert_eq!(line("sessions.default_ttl"), "45m file qyvo.toml");
+    assert!(told.contains("sessions.sweep_interval") && told.contains("bnd"), "{told}");
+    std::fs::write(folder.path().join("qyvo.toml"), "no toml").unwrap();
+    let shown = command(folder.path(), &["settings"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("sessions.default_ttl"));
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("is not TOML"));
+}

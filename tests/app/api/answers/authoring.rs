@@ -154,6 +154,8 @@ async fn access(story: &mut Story) {
     let path = format!("/tokens/{}", story.call(&made["id"], "token till"));
     story.post("token-refused", "/tokens", json!({"name": "", "scope": "all", "rate_limit": -1})).await;
     story.send("token-changed", Method::PATCH, &path, &[], json!({"rate_limit": null})).await;
+    story.post("token-rotated", &format!("{path}/rotate"), json!({"grace": "1h"})).await;
+    story.post("token-not-rotated", &format!("{path}/rotate"), json!({"grace": "31d"})).await;
     story.send("token-revoked", Method::DELETE, &path, &[], Value::Null).await;
     story.get("tokens", "/tokens").await;
     story.get("me", "/me").await;

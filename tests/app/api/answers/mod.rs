@@ -180,8 +180,11 @@ impl Story {
         self.ask(&format!("mcp-{name}"), request.header("mcp-protocol-version", "2025-11-25")).await;
     }
 
-    /// Holds what a site was sent, in the order in which it came.
+    /// Holds what a site was sent, in the order in which it came; events, which come side by side, by their ids, and so
+    /// in the order in which they happened.
     pub(super) fn hold_requests(&mut self, name: &str, seen: &[Seen]) {
+        let mut seen: Vec<&Seen> = seen.iter().collect();
+        seen.sort_by_key(|request| request.header("x-qyvo-delivery-id"));
         let bodies: Vec<String> = seen.iter().map(|request| format!("{}\n{}", request.line, request.body)).collect();
         self.hold(name, &bodies.join("\n\n"));
     }
