@@ -103,6 +103,6 @@ mod tests {
         let store = Store::open(&testing::options(&dir)).unwrap();
         let left: i64 =
             store.read(|conn| Ok(conn.query_row("SELECT count(*) FROM settings", [], |row| row.get(0))?)).unwrap();
-        assert_eq!(left, 445);
+        assert_eq!(left, 446);
     }
 }

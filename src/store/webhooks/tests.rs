@@ -260,6 +260,8 @@ fn an_older_file_has_the_first_of_each_lane_as_its_head() {
         include_str!("../migrations/6.sql"),
         include_str!("../migrations/7.sql"),
         include_str!("../migrations/8.sql"),
+        include_str!("../migrations/9.sql"),
+        include_str!("../migrations/10.sql"),
     ] {
         conn.execute_batch(step).unwrap();
     }
@@ -274,7 +276,7 @@ fn an_older_file_has_the_first_of_each_lane_as_its_head() {
         ))
         .unwrap();
     }
-    conn.execute_batch(include_str!("../migrations/9.sql")).unwrap();
+    conn.execute_batch(include_str!("../migrations/11.sql")).unwrap();
     let next: String = conn
         .query_row(
             "SELECT group_concat(coalesce(next_attempt_at, '-'), ' ') FROM

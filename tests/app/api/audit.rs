@@ -86,6 +86,7 @@ async fn what_is_changed_is_recorded_with_the_token_that_did_it() {
         let token = app.post("/tokens", &json!({"name": "shop", "scope": "trigger"})).await.expect(201);
         let id = token["id"].as_str().unwrap();
         app.patch(&format!("/tokens/{id}"), &json!({"rate_limit": 7})).await.expect(200);
+        app.post(&format!("/tokens/{id}/rotate"), &json!({"grace": "1h"})).await.expect(200);
         app.delete(&format!("/tokens/{id}")).await.expect(204);
         app.delete(&format!("/tokens/{id}")).await.expect(404);
         app.send(Method::PUT, "/settings", &[], Some(&json!({"account.name": "A Shop"}))).await.expect(200);
@@ -99,6 +100,8 @@ async fn what_is_changed_is_recorded_with_the_token_that_did_it() {
         app.post(&format!("{path}/rotate-secret"), &json!({})).await.expect(200);
         app.delete(&path).await.expect(204);
         app.delete(&path).await.expect(404);
+        let backup = app.post("/backups", &json!({})).await.expect(201);
+        app.get(&format!("/backups/{}", backup["name"].as_str().unwrap())).await;
 
         assert_eq!(
             actions(&app).await,
@@ -110,6 +113,7 @@ async fn what_is_changed_is_recorded_with_the_token_that_did_it() {
                 "flow.deleted",
                 "token.created",
                 "token.changed",
+                "token.rotated",
                 "token.revoked",
                 "settings.changed",
                 "channel.paused",
@@ -117,7 +121,9 @@ async fn what_is_changed_is_recorded_with_the_token_that_did_it() {
                 "webhook_endpoint.created",
                 "webhook_endpoint.changed",
                 "webhook_endpoint.secret_rotated",
-                "webhook_endpoint.deleted"
+                "webhook_endpoint.deleted",
+                "backup.created",
+                "backup.downloaded"
             ]
         );
         let all = entries(&app, "?action=token.created").await;
@@ -135,7 +141,7 @@ async fn what_is_changed_is_recorded_with_the_token_that_did_it() {
         assert_eq!(entries(&app, "?actor=nobody").await, [] as [Value; 0]);
         let first = app.get("/audit?limit=1").await.expect(200);
         let next = app.get(&format!("/audit?limit=200&cursor={}", first["next_cursor"].as_str().unwrap())).await;
-        assert_eq!(next.expect(200)["data"].as_array().unwrap().len(), 14);
+        assert_eq!(next.expect(200)["data"].as_array().unwrap().len(), 17);
         app.get("/audit?action=token.eaten").await.expect(422);
         app.request(Method::GET, "/api/v1/audit", Some(&secret(Scope::Api)), None).await.expect(403);
     })
