@@ -1,12 +1,13 @@
-//! The release binary as a server of its own, or the one that `QYVO_BENCH_BINARY` names, to compare builds.
+//! The release binary as a server of its own.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The server, which ends with this value.
+/// The server, which ends with this value. `QYVO_BENCH_BINARY` names another program than this version's.
 pub(crate) struct Server {
     child: Child,
     /// Where it listens.
@@ -16,8 +17,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a database in a folder, with its default settings but for these variables.
     pub(crate) fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let program = std::env::var_os("QYVO_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into());
-        let mut child = Command::new(program)
+        let mut child = Command::new(program())
             .args(["serve", "--bind", "127.0.0.1:0", "--database"])
             .arg(folder.join("qyvo.db"))
             .current_dir(folder)
@@ -37,6 +37,12 @@ impl Server {
         Self { child, address }
     }
 
+    /// Runs another command on the database in the same folder, and gives what it printed.
+    pub(crate) fn command(&self, folder: &Path, arguments: &[&str]) -> String {
+        let done = Command::new(program()).args(arguments).current_dir(folder).output().expect("the program");
+        String::from_utf8(done.stdout).expect("text").trim().to_owned()
+    }
+
     /// A line of the kernel's account of the server's memory, such as `VmRSS`, in MiB.
     pub(crate) fn memory(&self, name: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -44,6 +50,10 @@ impl Server {
         let kib = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
+}
+
+fn program() -> OsString {
+    std::env::var_os("QYVO_BENCH_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_qyvo").into())
 }
 
 impl Drop for Server {
