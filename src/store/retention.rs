@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Conn, Tx};
+use super::{Conn, Tx, http_calls};
 use crate::domain::Timestamp;
 use crate::error::Result;
 
@@ -94,6 +94,7 @@ pub fn delete_session(tx: &Tx<'_>, seq: i64) -> Result<bool> {
     if turns >= PARTS as usize {
         return Ok(false);
     }
+    http_calls::delete_of_session(tx, seq)?;
     tx.prepare_cached("DELETE FROM sessions WHERE seq = ?1 AND status <> 'running'")?.execute([seq])?;
     Ok(true)
 }

@@ -31,7 +31,7 @@ pub(in crate::api) async fn list_backups(
 ) -> Result<HttpResponse, ApiError> {
     Query::read(&request)?.finish()?;
     let files = state.runtime.backup_files().await?;
-    let plan = state.runtime.backup_state().await;
+    let plan = state.runtime.backup_state();
     Ok(HttpResponse::Ok().json(Backups {
         every_seconds: plan.as_ref().map_or(0, |plan| plan.every.as_secs()),
         is_late: plan.as_ref().is_some_and(|plan| plan.is_late),

@@ -62,6 +62,8 @@ pub(in crate::runtime) struct Backups {
 struct Last {
     /// When this process began to make them: nothing is late before a whole interval has passed.
     began: Option<Timestamp>,
+    /// The newest backup when the folder was last read: one on another machine may hang, and `/readyz` must not.
+    newest: Option<BackupFile>,
     took: Option<Duration>,
     failure: Option<String>,
 }
@@ -194,14 +196,15 @@ impl Runtime {
     }
 
     async fn is_backup_due(&self, now: Timestamp) -> bool {
-        match self.backup_files().await {
-            Ok(backups) => backups.first().is_none_or(|newest| {
-                // One from the future is no reason to make none: the clock was wrong then.
-                newest.created_at.plus(self.backup_plan().every) <= now || newest.created_at > now
-            }),
-            // Making one says what is wrong with the folder.
-            Err(_) => true,
-        }
+        // Making one says what is wrong with the folder.
+        let Ok(backups) = self.backup_files().await else { return true };
+        let newest = backups.into_iter().next();
+        // One from the future is no reason to make none: the clock was wrong then.
+        let is_due = newest
+            .as_ref()
+            .is_none_or(|newest| newest.created_at.plus(self.backup_plan().every) <= now || newest.created_at > now);
+        self.inner.backups.lock().newest = newest;
+        is_due
     }
 
     /// The backups in their folder, the newest first.
@@ -226,7 +229,7 @@ impl Runtime {
             Ok((file, copied)) => {
                 let took_ms = copied.took.as_millis();
                 tracing::info!(name = file.name, bytes = file.bytes, took_ms, "a backup was made");
-                (last.took, last.failure) = (Some(copied.took), None);
+                (last.took, last.failure, last.newest) = (Some(copied.took), None, Some(file.clone()));
                 Ok(file)
             }
             Err(error) => {
@@ -243,16 +246,21 @@ impl Runtime {
     }
 
     /// How the server's own backups stand; `None` while it makes none.
-    pub async fn backup_state(&self) -> Option<BackupState> {
+    pub fn backup_state(&self) -> Option<BackupState> {
         let every = self.backup_plan().every;
         if every.is_zero() {
             return None;
         }
-        let newest = self.backup_files().await.ok().and_then(|backups| backups.into_iter().next());
         let last = self.inner.backups.lock();
-        let since = [newest.as_ref().map(|newest| newest.created_at), last.began].into_iter().flatten().max();
+        let since = [last.newest.as_ref().map(|newest| newest.created_at), last.began].into_iter().flatten().max();
         let is_late = since.is_some_and(|since| since.plus(every * 2) < self.clock().now());
-        Some(BackupState { every, newest, took: last.took, failure: last.failure.clone(), is_late })
+        Some(BackupState {
+            every,
+            newest: last.newest.clone(),
+            took: last.took,
+            failure: last.failure.clone(),
+            is_late,
+        })
     }
 }
 

@@ -88,7 +88,7 @@ impl Runtime {
         let present = impairments.iter().map(|impairment| (impairment.code, 1.0));
         let absent = health::CODES.into_iter().filter(|code| impairments.iter().all(|found| found.code != *code));
         self.metrics().set_family(Metric::Degraded, present.chain(absent.map(|code| (code, 0.0))));
-        let (every, newest) = match self.backup_state().await {
+        let (every, newest) = match self.backup_state() {
             Some(state) => (state.every.as_secs_f64(), state.newest),
             None => (0.0, None),
         };

@@ -215,7 +215,7 @@ impl Runtime {
             }
         };
         all.extend(self.inner.health.note("channel_", found.into_iter().collect(), now));
-        let late = self.backup_state().await.filter(|state| state.is_late).map(|state| late_backup(&state));
+        let late = self.backup_state().filter(|state| state.is_late).map(|state| late_backup(&state));
         all.extend(self.inner.health.note("backup_", late.into_iter().collect(), now));
         let webhooks = match self.store().query_vital(webhooks::list_endpoints).await {
             Ok(endpoints) => webhook_troubles(&endpoints, now),
