@@ -1,5 +1,5 @@
 //! What metrics show of the rows, read when somebody asks for them. Each query goes by an index, and where there may be
-//! any number of rows it looks at [`COUNTED`] of them.
+//! any number of rows it looks at `COUNTED` of them.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 //! The copy is checked, brought forward and completed beside the database, and takes its place by a rename at the end:
 //! until then nothing has changed. The old file stays under another name. What must not be undone is taken over from
 //! it: opt-outs that the copy lacks, and tokens that were revoked. Log-ins end, since some of them may have been ended
-//! on purpose. Erasures are on a list of their own, see [`erased_list`](super::erased_list).
+//! on purpose. Erasures are on a list of their own, see [`erased_list`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
