@@ -265,7 +265,7 @@ async fn events_under_way_are_told_again_under_their_ids_and_in_order() {
         let told: Vec<&&str> = queued.iter().filter(of_person).collect();
         assert!(told.len() >= 3, "{told:?}");
         let first_at = |id: &&&str| ids.iter().position(|other| other == *id).unwrap();
-        assert!(told.is_sorted_by_key(|id| first_at(&id)), "each person's are told in order");
+        assert!(told.is_sorted_by_key(first_at), "each person's are told in order");
     }
     for (index, id) in ids.iter().enumerate() {
         let first = ids.iter().position(|other| other == id).unwrap();
