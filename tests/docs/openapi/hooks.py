@@ -190,7 +190,8 @@ def before_call(context, case, kwargs):
             known[example] = MAKERS[example](case.operation.label, made)
         return known[example]
 
-    if case.operation.path == "/tokens/{id}" and (case.path_parameters or {}).get("id") in ids_of_tokens_to_keep():
+    ends_tokens = case.operation.path in ("/tokens/{id}", "/tokens/{id}/rotate")
+    if ends_tokens and (case.path_parameters or {}).get("id") in ids_of_tokens_to_keep():
         case.path_parameters["id"] = made(TOKEN)
     for part in ("path_parameters", "query", "body"):
         value = getattr(case, part)
