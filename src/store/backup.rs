@@ -324,6 +324,11 @@ struct Part {
 
 impl Part {
     fn begin(path: &Path, to: &Path) -> Result<Self> {
+        let folder = folder_of(to);
+        if !folder.is_dir() {
+            let sentence = format!("There is no folder {}: create it, or name a file in another one", folder.display());
+            return Err(Error::conflict(sentence));
+        }
         let cannot = |error: io::Error| Error::conflict(format!("{} cannot be written: {error}", path.display()));
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(path);
         let file = file.map_err(cannot)?;
@@ -470,7 +475,7 @@ mod tests {
             (path("link"), "the database itself"),
             (path("other.db"), "no backup"),
             (in_use, "was in use"),
-            (path("missing/copy.db"), "cannot be written"),
+            (path("missing/copy.db"), "create it"),
         ] {
             let before = fs::read(&to).ok();
             let refused = copy(&database, &to, options()).unwrap_err();
