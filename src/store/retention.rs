@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use rusqlite::Rows;
+
 use super::{Conn, Tx, http_calls};
 use crate::domain::Timestamp;
 use crate::error::Result;
@@ -60,12 +62,7 @@ pub fn messages(conn: &Conn, after: i64, before: Timestamp) -> Result<Found> {
          FROM messages AS m LEFT JOIN sessions AS s ON s.seq = m.session_seq
          WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2",
     )?;
-    let mut rows = statement.query((after, LOOKED_AT, before))?;
-    let mut pass = Pass::new(before);
-    while let Some(row) = rows.next()? {
-        pass.look(row.get(0)?, row.get(1)?, row.get(2)?);
-    }
-    Ok(pass.end())
+    through(statement.query((after, LOOKED_AT, before))?, before)
 }
 
 /// Turns after a row that ran before a moment, but for those of running sessions.
@@ -75,7 +72,11 @@ pub fn turns(conn: &Conn, after: i64, before: Timestamp) -> Result<Found> {
          FROM turns AS t JOIN sessions AS s ON s.seq = t.session_seq
          WHERE t.seq > ?1 ORDER BY t.seq LIMIT ?2",
     )?;
-    let mut rows = statement.query((after, LOOKED_AT, before))?;
+    through(statement.query((after, LOOKED_AT, before))?, before)
+}
+
+/// Looks at rows of a number, a moment of insertion and whether it may go.
+fn through(mut rows: Rows<'_>, before: Timestamp) -> Result<Found> {
     let mut pass = Pass::new(before);
     while let Some(row) = rows.next()? {
         pass.look(row.get(0)?, row.get(1)?, row.get(2)?);

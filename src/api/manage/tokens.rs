@@ -14,7 +14,7 @@ use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::{Scope, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::store::tokens::{self, TokenRow};
-use crate::store::{WriteClass, audit};
+use crate::store::{Tx, WriteClass, audit};
 use crate::views::token::{Token, TokenRefusals};
 use crate::views::{IsoTime, Listing};
 
@@ -86,12 +86,9 @@ pub(in crate::api) async fn change_token(
     let limit = rate_limit.map_or_else(|| "the configured one".to_owned(), |limit| limit.to_string());
     let deed = Deed::new(AuditAction::TokenChanged, principal.actor()).to(id).saying(format!("rate limit: {limit}"));
     let (recorded, now) = (deed.clone(), state.runtime.clock().now());
-    let row = state.runtime.store().write(move |tx| match tokens::set_rate_limit(tx, id, rate_limit)? {
-        true => {
-            audit::record(tx, &recorded, now)?;
-            Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id))
-        }
-        false => Ok(None),
+    let row = state.runtime.store().write(move |tx| {
+        let is_changed = tokens::set_rate_limit(tx, id, rate_limit)?;
+        if is_changed { changed(tx, id, &recorded, now) } else { Ok(None) }
     });
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
@@ -122,18 +119,19 @@ pub(in crate::api) async fn rotate_token(
     let recorded = deed.clone();
     // Also where the disk is full: a secret that leaked must not live on for that.
     let row = state.runtime.store().write_as(WriteClass::Essential, move |tx| {
-        match credentials::rotate_token(tx, id, &kept, grace, now)? {
-            true => {
-                audit::record(tx, &recorded, now)?;
-                Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id))
-            }
-            false => Ok(None),
-        }
+        let is_rotated = credentials::rotate_token(tx, id, &kept, grace, now)?;
+        if is_rotated { changed(tx, id, &recorded, now) } else { Ok(None) }
     });
     let row = row.await?.ok_or_else(not_found)?;
     state.admit().await?;
     audit::log(&deed);
     Ok(HttpResponse::Ok().json(Token { token: Some(&secret), ..token_view(&state, &row, now) }))
+}
+
+/// Records what was done to a token, and gives its row.
+fn changed(tx: &Tx<'_>, id: TokenId, deed: &Deed, now: Timestamp) -> Result<Option<TokenRow>> {
+    audit::record(tx, deed, now)?;
+    Ok(tokens::list(tx)?.into_iter().find(|row| row.id == id))
 }
 
 /// `DELETE /tokens/{id}`: the token is refused from now on.
