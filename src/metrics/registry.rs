@@ -91,6 +91,8 @@ registry! {
 
     DatabaseBytes = Gauge, "qyvo_database_size_bytes" [], "Size of the database file.";
     LogBytes = Gauge, "qyvo_database_log_bytes" [], "Size of the write-ahead log beside the database file.";
+    GrowthBytes = Gauge, "qyvo_database_growth_bytes_per_day" [],
+        "By how much the database has grown a day within the last week; 0 until it was observed for a day.";
     FreeBytes = Gauge, "qyvo_disk_free_bytes" [], "Free space on the disk of the database.";
     MinFreeBytes = Gauge, "qyvo_disk_min_free_bytes" [],
         "Free space, beside the size of the log, below which new work is refused (storage.min_free).";

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::outbox::parked;
-use super::{Conn, http_calls, sessions};
+use super::{Conn, counters, http_calls, sessions};
 use crate::domain::{CounterName, EndpointId, Timestamp};
 use crate::error::Result;
 
@@ -30,6 +30,8 @@ const BACKLOG: &str = "SELECT e.id,
 /// What the rows say at a moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gauges {
+    /// By how many bytes the database has grown a day; `None` before it was observed for a day.
+    pub growth_per_day: Option<i64>,
     /// Sessions that run.
     pub sessions_running: i64,
     /// Sessions since the database was made, by the counters of sessions.
@@ -56,11 +58,12 @@ pub struct Waiting {
 }
 
 /// Reads all of it.
-pub fn read(conn: &Conn) -> Result<Gauges> {
+pub fn read(conn: &Conn, now: Timestamp) -> Result<Gauges> {
     let mut lifetime = conn.prepare_cached(LIFETIME)?;
     let of_sessions =
         CounterName::of_sessions().map(|(name, _)| Ok((name, lifetime.query_row([name.as_str()], |row| row.get(0))?)));
     Ok(Gauges {
+        growth_per_day: counters::growth_per_day(conn, now)?,
         sessions_running: conn.prepare_cached(RUNNING)?.query_row([], |row| row.get(0))?,
         sessions: of_sessions.collect::<Result<_>>()?,
         published: published(conn)?,
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_empty_database_has_nothing_of_anything() {
-        let gauges = read(&testing::conn()).unwrap();
+        let gauges = read(&testing::conn(), Timestamp::from_millis(0)).unwrap();
         assert!(gauges.sessions.iter().any(|(name, value)| *name == CounterName::SessionFailed && *value == 0));
         assert_eq!(Gauges { sessions: Vec::new(), ..gauges }, Gauges::default());
     }

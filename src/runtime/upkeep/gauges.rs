@@ -102,9 +102,18 @@ impl Runtime {
     }
 
     async fn sample_database(&self) -> Result<()> {
-        let Gauges { sessions_running, sessions, published, next_due, mut outbox, endpoints, http_calls } =
-            self.store().query_vital(gauges::read).await?;
         let (metrics, now) = (self.metrics(), self.clock().now());
+        let Gauges {
+            growth_per_day,
+            sessions_running,
+            sessions,
+            published,
+            next_due,
+            mut outbox,
+            endpoints,
+            http_calls,
+        } = self.store().query_vital(move |conn| gauges::read(conn, now)).await?;
+        metrics.set(Metric::GrowthBytes, &[], growth_per_day.unwrap_or(0) as f64);
         metrics.set(Metric::SessionsRunning, &[], sessions_running as f64);
         for (name, value) in sessions {
             let value = u64::try_from(value).unwrap_or_default();
