@@ -18,9 +18,10 @@ import { templatesView } from "./views/templates.js";
 import { webhooksView } from "./views/webhooks.js";
 import { webhookView } from "./views/webhook.js";
 import { tokensView } from "./views/tokens.js";
+import { serverView } from "./views/server.js";
 import { settingsView } from "./views/settings.js";
 
-const SECTIONS = ["flows", "sessions", "contacts", "messages", "channel", "templates", "webhooks", "tokens", "settings"];
+const SECTIONS = ["flows", "sessions", "contacts", "messages", "channel", "templates", "webhooks", "tokens", "settings", "server"];
 
 // A view is a function of (params, page) that gives { title, element, update? }. `page.signal` is aborted when it is
 // left; `page.guard` may be set to an async function that says whether it may be left.
@@ -38,6 +39,7 @@ const ROUTES = [
   [/^\/webhooks\/([^/]+)$/, webhookView],
   [/^\/tokens$/, tokensView],
   [/^\/settings$/, settingsView],
+  [/^\/server$/, serverView],
 ];
 
 const app = document.getElementById("app");

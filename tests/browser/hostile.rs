@@ -91,7 +91,7 @@ async fn texts_of_strangers_stay_texts() {
             server.send(&token, "POST", "/api/v1/inbound", &message).await;
         }
     }
-    paths.extend(["messages", "tokens", "settings", "templates", "webhooks", "channel"].map(str::to_owned));
+    paths.extend(["messages", "tokens", "settings", "templates", "webhooks", "channel", "server"].map(str::to_owned));
     let paused = json!({"reason": HOSTILE[1]});
     server.send(&token, "POST", "/api/v1/channels/simulator/pause", &paused).await;
 

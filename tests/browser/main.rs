@@ -8,4 +8,5 @@ mod docs;
 mod hostile;
 mod https;
 mod people;
+mod server;
 mod story;
