@@ -97,10 +97,18 @@ pub fn is_partial(name: &Path) -> bool {
 pub fn remove_partial(partial: &Path) {
     if let Ok(file) = OpenOptions::new().write(true).open(partial)
         && file.try_lock().is_ok()
-        && let Err(error) = fs::remove_file(partial)
+        && let Err(error) = remove(partial)
     {
         tracing::warn!(%error, path = %partial.display(), "a copy that was not completed could not be removed");
     }
+}
+
+/// Removes a copy that is not complete, and the journal that SQLite leaves beside it when the disk is full.
+fn remove(partial: &Path) -> io::Result<()> {
+    let mut journal = partial.as_os_str().to_owned();
+    journal.push("-journal");
+    let _ = fs::remove_file(journal);
+    fs::remove_file(partial)
 }
 
 /// Reads a file that a copy was made to, whole: whether it is a database of this program with no damage. Returns its
@@ -359,7 +367,7 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_complete {
             // A part of a copy must not be taken for one.
-            let _ = fs::remove_file(&self.path);
+            let _ = remove(&self.path);
         }
     }
 }

@@ -16,7 +16,7 @@ use qyvo::domain::Timestamp;
 use qyvo::error::Code;
 use qyvo::store::{Options, Store, settings};
 use serde_json::{Value, json};
-use testkit::process::{Server, question};
+use testkit::process::{Callers, Server, begin, question};
 use testkit::wait;
 
 /// A file system of its own size, gone when dropped.
@@ -416,4 +416,58 @@ async fn a_start_on_a_disk_without_a_free_byte_serves_and_goes_on() {
     assert_eq!(server.trigger(&token, &flow, "+4915112345678").await.0, 201);
     assert!(disk.path("qyvo.db.reserve").exists(), "it is made anew");
     compare(&disk.path("qyvo.db"), &[before], &Told::default(), &[phones[0].clone()]);
+}
+
+/// Copies refused because their disk is full: nothing looks like a copy, and the server notices nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_for_the_copies_harms_nothing_else() {
+    let Some(disk) = Disk::mount(64) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let copies = disk.path("copies");
+    let environment = [("QYVO_BACKUP_EVERY", "1h"), ("QYVO_BACKUP_DIR", copies.to_str().unwrap())];
+    let server = Server::start_with(home.path(), &[], &environment).await;
+    let token = server.token("admin");
+    let flow = server.publish(&token, &question(30)).await;
+    let listed = async || server.get(&token, "/api/v1/backups").await;
+    wait::until("a backup", async || listed().await["data"].as_array().is_some_and(|data| data.len() == 1)).await;
+    let conn = rusqlite::Connection::open(home.path().join("qyvo.db")).unwrap();
+    conn.busy_timeout(Duration::from_secs(20)).unwrap();
+    conn.execute_batch(
+        "CREATE TABLE filling (text TEXT); INSERT INTO filling WITH RECURSIVE n (i) AS
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT hex(zeroblob(900)) FROM n",
+    )
+    .unwrap();
+    drop(conn);
+    let callers = Callers::start(&server, &token, &flow, 2);
+    callers.until(20).await;
+    let names = || {
+        let files = std::fs::read_dir(&copies).unwrap().chain(std::fs::read_dir(disk.path("")).unwrap());
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".db") && !name.ends_with(".erasures")).collect::<Vec<_>>()
+    };
+    assert_eq!(names().len(), 1, "{:?}", names());
+
+    // Another program takes the room while the copy is written.
+    let partial = disk.path("copy.db.partial");
+    let copy = disk.path("copy.db");
+    let copying = begin(home.path(), &["backup", copy.to_str().unwrap()]);
+    wait::until("the copy to be under way", async || partial.metadata().is_ok_and(|file| file.len() > 0)).await;
+    disk.fill();
+    let copied = copying.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&copied.stderr).into_owned();
+    assert!(copied.status.code() == Some(1) && said.contains("on another disk"), "{said}");
+    assert_eq!(names().len(), 1, "{:?}", names());
+
+    // It is full from the beginning.
+    let answer = server.client.post(server.url("/api/v1/backups")).bearer_auth(&token).json(&json!({}));
+    let answer = answer.send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let body: Value = answer.json().await.unwrap();
+    assert!(body["error"].as_str().unwrap().contains("The disk of the copy has"), "{body}");
+    let listed = listed().await;
+    assert!(listed["error"].as_str().unwrap().contains("The disk of the copy has"), "{listed}");
+    assert_eq!(names().len(), 1, "{:?}", names());
+    let begun = callers.begun().len();
+    callers.until(begun + 20).await;
+    assert_eq!(readiness(&server).await, (200, json!({"status": "ready"})));
 }

@@ -284,9 +284,9 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Output {
     binary(folder).args(arguments).output().unwrap()
 }
 
-/// Starts a command in a folder.
+/// Starts a command in a folder; its standard error is a pipe.
 pub fn begin(folder: &Path, arguments: &[&str]) -> Child {
-    binary(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    binary(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Runs a command to its end with something on its standard input.
