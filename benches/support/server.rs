@@ -50,6 +50,11 @@ impl Server {
         let kib = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
+
+    /// How many file descriptors the server has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
 }
 
 fn program() -> OsString {
