@@ -16,6 +16,10 @@ use super::{BUSY_TIMEOUT, Conn, is_damage, rows_of_checkpoint};
 
 /// How long a checkpoint that has to have the log for itself waits for readers.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long the log is left alone after readers have kept it from being emptied while nothing is written: at first, and
+/// at most, because it doubles each time. Each try keeps the writer from its queue for [`LOCK_TIMEOUT`], and a process
+/// such as Litestream reads for as long as it runs.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 /// At this many times the checkpoint threshold, readers overlap so that no passive checkpoint can start the log anew.
 const OVERGROWN: u32 = 4;
 /// Pages between checkpoints while room is short: what the log takes is given back early.
@@ -53,6 +57,27 @@ pub(super) struct Log {
     next_when_short: u32,
     /// How often it was written into the database file, or that was tried.
     checkpoints: u64,
+    /// When readers were there the last time that it was to be emptied, and how long it is left alone.
+    blocked: Option<Blocked>,
+}
+
+/// Readers kept the log from being emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Blocked {
+    at: Instant,
+    pause: Duration,
+}
+
+impl Blocked {
+    /// The same again, or for the first time.
+    fn again(before: Option<Self>, at: Instant) -> Self {
+        let [first, longest] = PAUSES;
+        Self { at, pause: before.map_or(first, |before| (before.pause * 2).min(longest)) }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) >= self.pause
+    }
 }
 
 impl Log {
@@ -67,7 +92,16 @@ impl Log {
         LOG_PAGES.set(u32::try_from(left / PAGE).unwrap_or(u32::MAX));
         room.wrote(left, 0);
         let step = checkpoint_pages.max(1);
-        Self { room, measures, step, last: LOG_PAGES.get(), next: step, next_when_short: 0, checkpoints: 0 }
+        Self {
+            room,
+            measures,
+            step,
+            last: LOG_PAGES.get(),
+            next: step,
+            next_when_short: 0,
+            checkpoints: 0,
+            blocked: None,
+        }
     }
 
     /// Whether it holds anything that may not be in the database file.
@@ -119,6 +153,14 @@ impl Log {
         self.empty(conn)
     }
 
+    /// Empties the log while nothing is written, less often while readers keep it from that.
+    pub(super) fn empty_when_idle(&mut self, conn: &Conn) -> Result<(), Failed> {
+        if self.blocked.is_some_and(|blocked| !blocked.is_over(Instant::now())) {
+            return Ok(());
+        }
+        self.empty(conn)
+    }
+
     /// Writes the whole log and cuts its file to nothing, unless readers need it for longer than a moment or the disk
     /// has no room for what the database file grows by.
     pub(super) fn empty(&mut self, conn: &Conn) -> Result<(), Failed> {
@@ -134,9 +176,12 @@ impl Log {
             self.last = 0;
             self.next = self.step;
             self.next_when_short = 0;
+            self.blocked = None;
             self.room.wrote(0, 0);
             // If the file system does not report it, the last measurement stands.
             let _ = self.room.measure();
+        } else {
+            self.blocked = Some(Blocked::again(self.blocked, Instant::now()));
         }
         Ok(())
     }
@@ -173,5 +218,24 @@ fn checkpoint(conn: &Conn, mode: &str) -> Result<bool, Failed> {
         Err(error) if is_damage(&error) => Err(Failed::Damaged(format!("a checkpoint failed: {error}"))),
         // Busy or full: the log keeps what the database file does not have yet.
         Err(_) => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_that_stay_are_asked_less_often() {
+        let began = Instant::now();
+        let mut blocked = Blocked::again(None, began);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let over = blocked.at + blocked.pause;
+            assert!(blocked.is_over(over) && !blocked.is_over(over - Duration::from_millis(1)));
+            pauses.push(blocked.pause.as_secs());
+            blocked = Blocked::again(Some(blocked), over);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

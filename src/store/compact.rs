@@ -9,7 +9,7 @@ use rusqlite::OpenFlags;
 
 use super::backup::{self, CopyOptions, Progress};
 use super::file::{self, Identity, Recorded};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::{COMMAND_BUSY_TIMEOUT, Conn, rows_of_checkpoint};
 use crate::error::{Error, Result};
 
@@ -45,10 +45,11 @@ pub fn needed(database: &Path) -> Result<Needed> {
 /// Puts a copy without gaps in the place of a database.
 ///
 /// # Errors
-/// `Conflict` when a server runs on it, `Unavailable` when the disk has no room, `Internal` when it is damaged. The
-/// database is as it was then.
+/// `Conflict` when a server or another process has it open, `Unavailable` when the disk has no room, `Internal` when it
+/// is damaged. The database is as it was then.
 pub fn compact(database: &Path, progress: impl FnMut(Progress) + Send + 'static) -> Result<Compacted> {
     let mut lock = Lock::take(database)?;
+    lock::refuse_if_open(database)?;
     let before = file::length(database);
     empty_log(database)?;
     let to: PathBuf = file::beside(database, "compacting");
@@ -95,6 +96,13 @@ mod tests {
         assert!(compact(&database, |_| ()).unwrap_err().message().contains("in use"));
         store.write_blocking(|tx| Ok(tx.execute("DELETE FROM settings WHERE key > '5'", [])?)).unwrap();
         drop(store);
+        // What has it open and neither reads nor writes now would go on with the file that is replaced.
+        let other = Conn::open(&database).unwrap();
+        let tables = |conn: &Conn| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+        tables(&other).unwrap();
+        let refused = compact(&database, |_| ()).unwrap_err();
+        assert!(refused.message().contains("Another process has"), "{refused}");
+        drop(other);
         let needed = needed(&database).unwrap();
         let done = compact(&database, |_| ()).unwrap();
         assert_eq!(done.before, needed.database);

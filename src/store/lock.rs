@@ -18,7 +18,10 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::file::{Identity, PRIVATE, Recorded, beside, is_absent};
+use rusqlite::{ErrorCode, OpenFlags};
+
+use super::file::{Identity, PRIVATE, Recorded, beside, check_before_command, is_absent, length};
+use super::{BUSY_TIMEOUT, Conn};
 use crate::error::{Error, Result};
 
 /// What stands before the inode.
@@ -264,6 +267,33 @@ impl Lock {
             ))),
             Err(TryLockError::Error(_)) => Ok(()),
         }
+    }
+}
+
+/// Refuses a database that another process has open, before a copy takes its place. That process would go on with the
+/// old file and, because SQLite finds a log by its name, with the log of the new one: Litestream makes a replica of it
+/// that is damaged. A database that must not be opened, because it or its log is damaged, passes.
+///
+/// # Errors
+/// `Conflict` when another process has it open.
+pub(super) fn refuse_if_open(database: &Path) -> Result<()> {
+    let is_damaged = Ending::of(database).is_some_and(|ending| ending.is_damage);
+    if is_damaged || length(database) == 0 || check_before_command(database, Recorded::of(database)).is_err() {
+        return Ok(());
+    }
+    let conn = Conn::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.raw().busy_timeout(BUSY_TIMEOUT)?;
+    // Each connection holds a shared lock on the file as long as it is open, which this mode does not let stand.
+    let looked = conn
+        .query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))
+        .and_then(|()| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())));
+    match looked {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(Error::conflict(format!(
+            "Another process has {} open: end it first, and stop Litestream if that copies the database",
+            database.display()
+        ))),
+        // What cannot be read is told by what reads it next.
+        _ => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::{OpenFlags, OptionalExtension};
 use super::backup::{self, Progress};
 use super::erased_list::{self, ErasedList};
 use super::file::{self, Identity, PRIVATE, Recorded};
-use super::lock::{Ending, Lock};
+use super::lock::{self, Ending, Lock};
 use super::schema;
 use super::tombstones::{self, ErasureKey, Tombstone};
 use super::{COMMAND_BUSY_TIMEOUT, Conn, Tx, open_for_writing, rows_of_checkpoint};
@@ -56,8 +56,8 @@ pub struct Carried {
 /// Puts the copy `from` in the place of a database. `lists` are copies of the list of erased contacts.
 ///
 /// # Errors
-/// `Conflict` when a server runs on the database, or `from` is no backup; `NotFound` when there is none; `Unavailable`
-/// when the disk has no room; `Internal` when the copy is damaged. The database is as it was then.
+/// `Conflict` when a server or another process has the database open, or `from` is no backup; `NotFound` when there is
+/// none; `Unavailable` when the disk has no room; `Internal` when the copy is damaged. The database is as it was then.
 pub fn restore(
     database: &Path,
     from: &Path,
@@ -72,6 +72,7 @@ pub fn restore(
         return Err(Error::conflict(format!("{} is the database itself", from.display())));
     }
     let mut lock = Lock::take(database)?;
+    lock::refuse_if_open(database)?;
     backup::check(from, true)?;
     check_room(database, from)?;
     let fresh = Fresh::copy(database, from, &mut progress)?;

@@ -24,6 +24,9 @@ pub(super) const CURRENT: Schema = Schema {
     ],
 };
 
+/// What Litestream adds to each database that it replicates, as [`objects`] names it. Copies and restores have it, too.
+const OF_LITESTREAM: [&str; 2] = ["table _litestream_lock", "table _litestream_seq"];
+
 /// Changes rows, and returns what it has done, a sentence each.
 type Then = fn(&Conn) -> Result<Vec<String>>;
 
@@ -142,9 +145,8 @@ impl Schema {
             }
         }
         // SQLite keeps the statistics of ANALYZE in tables of its own, which objects() leaves out.
-        differences.extend(
-            found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("The {name} is not ours.")),
-        );
+        let is_known = |name: &str| wanted.contains_key(name) || OF_LITESTREAM.contains(&name);
+        differences.extend(found.keys().filter(|name| !is_known(name)).map(|name| format!("The {name} is not ours.")));
         Ok(differences)
     }
 }
@@ -346,5 +348,17 @@ mod tests {
             SECOND.differences(&conn).unwrap(),
             ["The index a_by_y is missing.", "The table a is not as it should be.", "The table stray is not ours."]
         );
+    }
+
+    #[test]
+    fn what_litestream_adds_is_no_difference() {
+        let conn = Conn::open_in_memory().unwrap();
+        CURRENT.prepare(&conn).unwrap();
+        conn.execute_batch(
+            "CREATE TABLE _litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER);
+             CREATE TABLE _litestream_lock (id INTEGER)",
+        )
+        .unwrap();
+        assert_eq!(CURRENT.differences(&conn).unwrap(), Vec::<String>::new());
     }
 }

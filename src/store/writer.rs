@@ -227,9 +227,7 @@ impl Writer {
             }
             let Some(first) = first else {
                 if !log.is_empty() && idle_since.elapsed() >= IDLE {
-                    log.empty(&self.conn)?;
-                    // Readers may have kept it from being emptied.
-                    idle_since = Instant::now();
+                    log.empty_when_idle(&self.conn)?;
                 }
                 continue;
             };

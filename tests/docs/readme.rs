@@ -427,18 +427,20 @@ const COMMANDS: &[(&str, &str)] = &[
     ("qyvo backup ", "run by its own test"),
     ("qyvo restore ", "run by its own test"),
     ("qyvo compact", "run by its own test"),
+    ("litestream re", "the test of Litestream runs what the page says"),
 ];
 
 #[test]
 fn every_block_of_code_is_run_or_stands_here_with_the_reason() {
     const THIS: &str = include_str!("readme.rs");
-    const TYPED_CLIENT: &str = include_str!("openapi/typescript.rs");
+    const OTHERS: [&str; 2] = [include_str!("openapi/typescript.rs"), include_str!("../program/litestream.rs")];
     let mut used = vec![false; COMMANDS.len()];
     for Block { page, sample: name, language, text } in &*BLOCKS {
         if let Some(name) = name {
             let _ = sample(name);
             let runs = [format!("sample(\"{name}\")"), format!("look(\"{name}\")"), format!("(\"{name}\", \"")];
-            let is_run = runs.iter().any(|it| THIS.contains(it)) || TYPED_CLIENT.contains(&format!("sample: {name}"));
+            let is_run = runs.iter().any(|it| THIS.contains(it))
+                || OTHERS.iter().any(|test| test.contains(&format!("sample: {name} ")));
             assert!(is_run, "no test runs the sample {name} of {page}");
             continue;
         }

@@ -229,6 +229,11 @@ async fn a_restore_is_refused_beside_a_server_and_from_what_is_no_backup() {
     let said = refused(&server.command(&["restore", "copy.db"]));
     assert!(said.contains("is in use by process"), "{said}");
     server.kill();
+    let other = Connection::open(path("qyvo.db")).unwrap();
+    let tables: i64 = other.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    let said = refused(&command(home.path(), &["restore", "copy.db"]));
+    assert!(tables > 0 && said.contains("Another process has"), "{said}");
+    drop(other);
     std::fs::write(path("text"), "no database, but a text that is long enough".repeat(99)).unwrap();
     let mut bytes = std::fs::read(path("copy.db")).unwrap();
     let half = bytes.len() / 2;
