@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testkit::chromium::Browser;
 use testkit::process::Server;
 
-use crate::story::enter;
+use crate::story::{enter, old};
 
 /// Texts that would run if any of them were taken for markup, an attribute, a script or an address.
 const HOSTILE: [&str; 5] = [
@@ -98,7 +98,7 @@ async fn texts_of_strangers_stay_texts() {
     enter(&browser, &server, HOSTILE[0]).await;
     let mut shown = String::new();
     for path in &paths {
-        browser.open(&server.url(&format!("/admin/#/{path}"))).await;
+        browser.open(&old(&server, &path)).await;
         browser.settle().await;
         shown.push_str(&browser.text().await);
         // What waits for the pointer or the focus would run now.

@@ -29,16 +29,19 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 #[folder = "static/"]
 struct Files;
 
-/// `GET /`: where people begin.
+/// `GET /`: where people begin. Browsers keep what stands behind the `#` of an address that is redirected.
 pub(in crate::api) async fn redirect_to_admin() -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((header::LOCATION, "/admin/")).finish()
+    HttpResponse::SeeOther().insert_header((header::LOCATION, "/admin/old/")).finish()
 }
 
 /// `GET /admin/…`: the page and what it loads.
 pub(in crate::api) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
-    let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let file =
-        if name == page_lists::NAME { Some(StaticFile::lists()) } else { StaticFile::at(&format!("admin/{name}")) };
+    let file = match path.as_str() {
+        "" | "old" => return redirect_to_admin().await,
+        "old/" => StaticFile::at("old/index.html"),
+        "old/lists.js" => Some(StaticFile::lists()),
+        name => name.strip_prefix("old/").and_then(|name| StaticFile::at(&format!("old/{name}"))),
+    };
     match file {
         Some(file) => answer(&request, file).await,
         None => ApiError::nothing_at(request.path()).error_response(),

@@ -355,7 +355,7 @@ async fn a_password_of_the_configuration_replaces_the_old_one_and_ends_its_log_i
 async fn the_pages_files_come_under_a_strict_policy() {
     local(async {
         let app = TestApp::start().await;
-        let page = app.request(Method::GET, "/admin/", None, None).await;
+        let page = app.request(Method::GET, "/admin/old/", None, None).await;
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
@@ -363,17 +363,17 @@ async fn the_pages_files_come_under_a_strict_policy() {
         assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
         let etag = page.header("etag").unwrap().to_owned();
         page.expect(200);
-        let request = app.client.get(format!("{}/admin/", app.base)).header("If-None-Match", etag);
+        let request = app.client.get(format!("{}/admin/old/", app.base)).header("If-None-Match", etag);
         assert_eq!(read(request).await.status.as_u16(), 304);
-        for path in ["/admin/nothing.js", "/admin/../openapi.yaml", "/admin/%2e%2e/openapi.yaml"] {
+        for path in ["/admin/nothing.js", "/admin/old/nothing.js", "/admin/../openapi.yaml", "/admin/%2e%2e/openapi.yaml"] {
             app.request(Method::GET, path, None, None).await.expect(404);
         }
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        for path in ["/", "/admin"] {
+        for path in ["/", "/admin", "/admin/", "/admin/old"] {
             let response = client.get(format!("{}{path}", app.base)).send().await.unwrap();
             assert_eq!(
                 (response.status().as_u16(), &response.headers()["location"]),
-                (303, &"/admin/".parse().unwrap())
+                (303, &"/admin/old/".parse().unwrap())
             );
         }
         app.stop().await;
