@@ -8,7 +8,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHONE: &str = "+14155550123";
 
 /// The code that the server printed when it started.
-fn set_up_code(server: &Server) -> String {
+pub(crate) fn set_up_code(server: &Server) -> String {
     let log = server.log();
     let line = log.lines().find(|line| line.contains("with the code ")).unwrap_or_else(|| panic!("no code in {log}"));
     line.rsplit(' ').next().unwrap().to_owned()
