@@ -12,6 +12,10 @@ quick:
     cargo test --locked --test engine -- golden:: checks::
     cargo test --locked --test docs -- tidy::
 
+# The admin page: types, units, and what is committed of it.
+page:
+    cd ui && npm ci --no-audit --no-fund && npm run check && npm run test && npm run build
+
 # All tests.
 test:
     cargo test --locked

@@ -33,7 +33,7 @@ const AFTER: Duration = Duration::from_secs(30);
 /// Milliseconds in which the other client is to be answered.
 const ANSWERED_WITHIN: f64 = 50.0;
 /// What is asked for: the style sheet of the page, the description of the API, and a file of 4 KB.
-const FILES: [&str; 3] = ["/admin/app.css", "/api/v1/openapi.yaml", "/admin/api.js"];
+const FILES: [&str; 3] = ["/admin/old/app.css", "/api/v1/openapi.yaml", "/admin/old/api.js"];
 
 async fn connect(address: &str, from: &str) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;

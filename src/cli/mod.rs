@@ -125,8 +125,9 @@ pub fn serve(context: &Context, options: Serve) -> Result<()> {
         }
         tracing::info!("listening on http://{address}");
         if let Some(code) = app.set_up_code() {
-            // Not for the log, which others may read.
-            note(format_args!("Set the admin page's password at http://{address}/admin/ with the code {code}"));
+            // Not for the log, which others may read. Behind the `#` the code reaches no log of a proxy either.
+            note(format_args!("Set the admin page's password at http://{address}/admin/#/set-up/{code}"));
+            note(format_args!("or at any other address of this server, below /admin/, with the code {code}"));
         }
         demo.as_ref().map_or(Ok(()), |demo| out(&demo.instructions(address)))
     })?;

@@ -3,7 +3,7 @@
 //! What is stored and published is the code. It is a short name; for an event that a session did not take it is a
 //! sentence. A stored reason may also be free text, such as a caller's own for a cancel or a provider's code for a
 //! refusal: [`Reason::parse`] returns the registered one, if it is one. The page receives codes and sentences by
-//! `/admin/lists.js` (`api/manage/page_lists.rs`).
+//! `/admin/old/lists.js` (`api/manage/page_lists.rs`).
 
 use serde::{Serialize, Serializer};
 

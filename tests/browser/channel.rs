@@ -10,7 +10,7 @@ use testkit::process::Server;
 use testkit::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::story::enter;
+use crate::story::{enter, old};
 
 const PHONE: &str = "+14155550123";
 
@@ -79,7 +79,7 @@ async fn a_template_is_made_and_used_in_a_flow() {
     browser.click_label("Close").await;
 
     let flow = server.publish(&token, &testkit::process::question(30)).await;
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}"))).await;
     browser.click("editor-use-template").await;
     browser.click("template-use").await;
     browser.says("a message with a blank placeholder is never sent").await;
@@ -136,7 +136,7 @@ async fn what_people_send_is_shown_and_answered_by_hand() {
     let contact = contacts["data"][0]["id"].as_str().unwrap().to_owned();
 
     enter(&browser, &server, "Ola").await;
-    browser.open(&server.url(&format!("/admin/#/contacts/{contact}"))).await;
+    browser.open(&old(&server, &format!("contacts/{contact}"))).await;
     for said in
         ["This is broken", "Home", "59.9139, 10.7522", "Grace Hopper · +1 415 555 0199", "1 min 5 s", "invoice.pdf"]
     {
@@ -232,11 +232,11 @@ async fn a_message_that_is_refused_says_why_and_is_sent_again() {
     assert_eq!(status, 201, "{started}");
     enter(&browser, &server, "Ola").await;
     assert!(!browser.text().await.contains("Messages reach no phone"));
-    browser.open(&server.url("/admin/#/sessions?status=handoff")).await;
+    browser.open(&old(&server, "sessions?status=handoff")).await;
     browser.says("a person").await;
     browser.look("handoffs").await;
 
-    browser.open(&server.url(&format!("/admin/#/contacts/{}", started["contact_id"].as_str().unwrap()))).await;
+    browser.open(&old(&server, &format!("contacts/{}", started["contact_id"].as_str().unwrap()))).await;
     browser.fill("agent-text", "How can I help?").await;
     browser.click("agent-send").await;
     browser.says("The channel says: answered 400 without an explanation").await;
@@ -255,7 +255,7 @@ async fn a_message_that_is_refused_says_why_and_is_sent_again() {
     browser.says("queued").await;
     browser.look("queued").await;
 
-    browser.open(&server.url(&format!("/admin/#/sessions/{}", started["id"].as_str().unwrap()))).await;
+    browser.open(&old(&server, &format!("sessions/{}", started["id"].as_str().unwrap()))).await;
     browser.click("session-resume").await;
     browser.says(&format!("goes on with {PHONE}, and answers them by itself again")).await;
     browser.look("give-back").await;
@@ -361,11 +361,11 @@ async fn who_holds_a_conversation_is_shown_and_flows_are_let_go_on() {
     deliver(&server, &change("messages", &json!({"metadata": metadata, "messages": [message]}))).await;
 
     enter(&browser, &server, "Ola").await;
-    browser.open(&server.url(&format!("/admin/#/sessions/{}", session["id"].as_str().unwrap()))).await;
+    browser.open(&old(&server, &format!("sessions/{}", session["id"].as_str().unwrap()))).await;
     browser.find("session-held").await;
     browser.says("what the person writes is for the colleague").await;
     browser.look("session-held").await;
-    browser.open(&server.url(&format!("/admin/#/contacts/{}", session["contact_id"].as_str().unwrap()))).await;
+    browser.open(&old(&server, &format!("contacts/{}", session["contact_id"].as_str().unwrap()))).await;
     browser.find("contact-held").await;
     browser.says("written in the Business app").await;
     browser.says("for the colleague").await;

@@ -5,7 +5,7 @@ use testkit::chromium::Browser;
 use testkit::process::{Server, question};
 use testkit::wait::until;
 
-use crate::story::enter;
+use crate::story::{enter, old};
 
 /// The test id of what has the focus.
 async fn focus(browser: &Browser) -> String {
@@ -25,7 +25,7 @@ async fn what_cannot_be_undone_is_asked_with_its_size_and_cancelled_by_enter() {
     server.send(&token, "POST", &batch, &json!(rows)).await;
     enter(&browser, &server, "Ana").await;
 
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}"))).await;
     browser.click("flow-stop").await;
     browser.says("101 running sessions are cancelled").await;
     assert_eq!(focus(&browser).await, "stop-confirm-cancel");
@@ -94,7 +94,7 @@ async fn nodes_that_no_way_leads_to_are_published_with_a_tick() {
     let draft = server.send(&token, "POST", "/api/v1/flows/import", &document).await;
     let flow = draft["id"].as_str().unwrap().to_owned();
     enter(&browser, &server, "Ana").await;
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}"))).await;
     browser.click("flow-publish").await;
     browser.says("No way leads here").await;
     let disabled = "return document.querySelector('[data-testid=publish-confirm]').disabled";

@@ -8,7 +8,7 @@ const PUBLIC: &str = "https://qyvo.example.com";
 
 /// The server's address under a name that the browser does not trust as its own machine.
 fn elsewhere(server: &Server) -> String {
-    server.url("/admin/").replace("127.0.0.1", "box.test")
+    server.url("/admin/old/").replace("127.0.0.1", "box.test")
 }
 
 #[tokio::test(flavor = "multi_thread")]

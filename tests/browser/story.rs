@@ -8,15 +8,20 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 const PHONE: &str = "+14155550123";
 
 /// The code that the server printed when it started.
-fn set_up_code(server: &Server) -> String {
+pub(crate) fn set_up_code(server: &Server) -> String {
     let log = server.log();
     let line = log.lines().find(|line| line.contains("with the code ")).unwrap_or_else(|| panic!("no code in {log}"));
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
+/// The address of a view of the page that `static/old/` holds.
+pub(crate) fn old(server: &Server, view: &str) -> String {
+    server.url(&format!("/admin/old/#/{view}"))
+}
+
 /// Sets the password and comes in.
 pub(crate) async fn enter(browser: &Browser, server: &Server, name: &str) {
-    set_up(browser, server, &server.url("/"), name).await;
+    set_up(browser, server, &old(server, ""), name).await;
     browser.find("nav-flows").await;
 }
 
@@ -39,7 +44,7 @@ async fn two_authors_meet_and_neither_loses_a_word() {
     let flow = server.publish(&token, &testkit::process::question(30)).await;
     let path = format!("/api/v1/flows/{flow}");
     enter(&browser, &server, "Ana").await;
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}"))).await;
     let read = browser.value("editor-text").await;
     let hers = read.replace("Tea or coffee?", "Tea or coffee, dear?");
     browser.paste("editor-text", &hers).await;
@@ -58,7 +63,7 @@ async fn two_authors_meet_and_neither_loses_a_word() {
     browser.click("conflict-keep").await;
     assert_eq!(browser.value("editor-text").await, hers, "nothing of hers is lost");
     browser.open("about:blank").await;
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}"))).await;
     browser.find("editor-restored").await;
     assert_eq!(browser.value("editor-text").await, hers, "nor by leaving");
     browser.click("editor-save").await;
@@ -79,7 +84,7 @@ async fn a_trial_becomes_a_test_case_that_stops_a_publish() {
     document["nodes"][0]["timeout_seconds"] = json!(600);
     let flow = server.publish(&token, &document).await;
     enter(&browser, &server, "Ana").await;
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}/try"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}/try"))).await;
     browser.click("phone-start").await;
     browser.says("Tea or coffee?").await;
     let before = browser.find("phone-clock").await.text().await.unwrap();
@@ -120,7 +125,7 @@ async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
     let server = Server::start(folder.path(), &[]).await;
     let token = server.token("admin");
 
-    browser.open(&server.url("/")).await;
+    browser.open(&old(&server, "")).await;
     browser.look("set-up").await;
     enter(&browser, &server, "Ana").await;
     browser.says("No flow yet").await;
@@ -198,7 +203,7 @@ async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
     browser.says("because: tapped").await;
     browser.look("session").await;
 
-    browser.open(&server.url(&format!("/admin/#/flows/{flow}/versions"))).await;
+    browser.open(&old(&server, &format!("flows/{flow}/versions"))).await;
     browser.find("version-row").await;
     browser.click("tab-document").await;
     let changed = browser.value("editor-text").await.replace("I need help", "Please help");
@@ -231,7 +236,7 @@ async fn an_author_sets_up_writes_tries_publishes_watches_restores_and_stops() {
         browser.look(view).await;
     }
     for tab in ["try", "tests", "trigger", "stats"] {
-        browser.open(&server.url(&format!("/admin/#/flows/{flow}/{tab}"))).await;
+        browser.open(&old(&server, &format!("flows/{flow}/{tab}"))).await;
         browser.find(&format!("tab-{tab}")).await;
         browser.settle().await;
         browser.look(&format!("flow-{tab}")).await;

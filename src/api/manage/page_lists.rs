@@ -6,9 +6,6 @@ use serde_json::{Map, Value, json};
 use crate::channels::ChannelKind;
 use crate::domain::{CounterName, EventGroup, EventKind, NODE_SAMPLES, Reason};
 
-/// Name of the script, beside the page's files.
-pub(super) const NAME: &str = "lists.js";
-
 /// The script: a module that exports `REASONS` (words by code), `EVENTS` (titles, each with its events), `NODES`
 /// (`type`, `about`, `takes_template` and `fields` of each type), and `OUTCOMES` (names of counts of sessions).
 pub(super) fn script() -> String {

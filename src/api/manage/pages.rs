@@ -29,16 +29,24 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 #[folder = "static/"]
 struct Files;
 
-/// `GET /`: where people begin.
+/// `GET /`: where people begin. Browsers keep what stands behind the `#` of an address that is redirected.
 pub(in crate::api) async fn redirect_to_admin() -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, "/admin/")).finish()
 }
 
-/// `GET /admin/…`: the page and what it loads.
+/// `GET /admin/…`: the application and what it loads, and below `old/` the page before it.
 pub(in crate::api) async fn get_admin_file(request: HttpRequest, path: web::Path<String>) -> HttpResponse {
-    let name = if path.is_empty() { "index.html" } else { path.as_str() };
-    let file =
-        if name == page_lists::NAME { Some(StaticFile::lists()) } else { StaticFile::at(&format!("admin/{name}")) };
+    let file = match path.as_str() {
+        "" => StaticFile::application(),
+        "old" => return HttpResponse::SeeOther().insert_header((header::LOCATION, "/admin/old/")).finish(),
+        "old/" => StaticFile::at("old/index.html"),
+        "lists.js" | "old/lists.js" => Some(StaticFile::lists()),
+        name if name == lists_name() => Some(StaticFile { is_named_by_content: true, ..StaticFile::lists() }),
+        name => match name.strip_prefix("old/") {
+            Some(name) => StaticFile::at(&format!("old/{name}")),
+            None => StaticFile::built(name),
+        },
+    };
     match file {
         Some(file) => answer(&request, file).await,
         None => ApiError::nothing_at(request.path()).error_response(),
@@ -77,17 +85,45 @@ struct StaticFile {
     content_type: String,
     /// Whether the data are compressed by gzip, as large files in the program are.
     is_packed: bool,
+    /// Whether its name has a hash of what is in it, so that there is never anything else under that name.
+    is_named_by_content: bool,
+}
+
+/// Where the build of the application puts files that are named by their content.
+const ASSETS: &str = "assets/";
+
+/// What `index.html` calls the script of lists, where the server puts the name that it has by its content.
+const LISTS: &str = "\"lists.js\"";
+
+/// The name of the script of lists by its content.
+fn lists_name() -> String {
+    format!("lists-{}.js", hex::encode(&StaticFile::lists().hash[..8]))
 }
 
 impl StaticFile {
     fn at(name: &str) -> Option<Self> {
         if let Some(file) = Files::get(name) {
             let content_type = with_charset(file.metadata.mimetype());
-            return Some(Self { hash: file.metadata.sha256_hash(), data: file.data, content_type, is_packed: false });
+            let hash = file.metadata.sha256_hash();
+            return Some(Self { hash, data: file.data, content_type, is_packed: false, is_named_by_content: false });
         }
         let file = Files::get(&format!("{name}.gz"))?;
         let content_type = with_charset(if name.ends_with(".css") { "text/css" } else { "text/javascript" });
-        Some(Self { hash: file.metadata.sha256_hash(), data: file.data, content_type, is_packed: true })
+        let hash = file.metadata.sha256_hash();
+        Some(Self { hash, data: file.data, content_type, is_packed: true, is_named_by_content: false })
+    }
+
+    /// A file of the application.
+    fn built(name: &str) -> Option<Self> {
+        let file = Self::at(&format!("admin/{name}"))?;
+        Some(Self { is_named_by_content: name.starts_with(ASSETS), ..file })
+    }
+
+    /// The application's page, which names all that it loads by its content.
+    fn application() -> Option<Self> {
+        let file = Self::at("admin/index.html")?;
+        let page = String::from_utf8_lossy(&file.data).replacen(LISTS, &format!("\"{}\"", lists_name()), 1);
+        Some(Self { hash: Sha256::digest(&page).into(), data: Cow::Owned(page.into_bytes()), ..file })
     }
 
     /// The script of what the admin page lists, which is in no file.
@@ -99,7 +135,8 @@ impl StaticFile {
         });
         let (script, hash) = &*LISTS;
         let content_type = with_charset("text/javascript");
-        Self { data: Cow::Borrowed(script.as_bytes()), hash: *hash, content_type, is_packed: false }
+        let data = Cow::Borrowed(script.as_bytes());
+        Self { data, hash: *hash, content_type, is_packed: false, is_named_by_content: false }
     }
 
     /// The file in a coding. It is made when it is first asked for, and kept.
@@ -132,8 +169,8 @@ type Coded = HashMap<([u8; 32], Coding), Bytes>;
 /// Bytes that a file which lies in the program compressed has at the most.
 const FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// A file, in the coding that its client prefers, or 304 to a client that has it. Nothing is kept without asking: a new
-/// program comes with new files.
+/// A file, in the coding that its client prefers, or 304 to a client that has it. A file that is named by its content
+/// is kept without asking; no other is, because a new program comes with new files.
 async fn answer(request: &HttpRequest, file: StaticFile) -> HttpResponse {
     let is_worth_it = file.is_packed || file.data.len() as u64 > WORTH;
     let varies = is_worth_it && is_compressible(&file.content_type);
@@ -145,10 +182,11 @@ async fn answer(request: &HttpRequest, file: StaticFile) -> HttpResponse {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|one| matches!(one.trim(), "*") || one.trim().trim_start_matches("W/") == etag);
+    let kept = if file.is_named_by_content { "public, max-age=31536000, immutable" } else { "no-cache" };
     let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(kept)))
         .insert_header((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .insert_header((header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")));

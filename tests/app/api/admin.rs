@@ -365,16 +365,49 @@ async fn the_pages_files_come_under_a_strict_policy() {
         page.expect(200);
         let request = app.client.get(format!("{}/admin/", app.base)).header("If-None-Match", etag);
         assert_eq!(read(request).await.status.as_u16(), 304);
-        for path in ["/admin/nothing.js", "/admin/../openapi.yaml", "/admin/%2e%2e/openapi.yaml"] {
+        for path in
+            ["/admin/nothing.js", "/admin/old/nothing.js", "/admin/../openapi.yaml", "/admin/%2e%2e/openapi.yaml"]
+        {
             app.request(Method::GET, path, None, None).await.expect(404);
         }
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        for path in ["/", "/admin"] {
+        for (path, target) in [("/", "/admin/"), ("/admin", "/admin/"), ("/admin/old", "/admin/old/")] {
             let response = client.get(format!("{}{path}", app.base)).send().await.unwrap();
-            assert_eq!(
-                (response.status().as_u16(), &response.headers()["location"]),
-                (303, &"/admin/".parse().unwrap())
-            );
+            assert_eq!((response.status().as_u16(), &response.headers()["location"]), (303, &target.parse().unwrap()));
+        }
+        app.stop().await;
+    })
+    .await;
+}
+
+/// The addresses that a page loads.
+fn loaded_by(page: &str) -> Vec<String> {
+    let named = regex::Regex::new(r#"(?:src|href)="\./([^"]+)"|name="qyvo-lists" content="([^"]+)""#).unwrap();
+    named.captures_iter(page).map(|found| found.get(1).or(found.get(2)).unwrap().as_str().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_named_by_its_content_is_kept_and_the_page_is_asked_for_again() {
+    local(async {
+        let app = TestApp::start().await;
+        let kept = async |path: &str| {
+            let file = app.client.get(format!("{}/admin/{path}", app.base)).send().await.unwrap();
+            assert_eq!(file.status(), 200, "{path}");
+            file.headers()["cache-control"].to_str().unwrap().to_owned()
+        };
+        let page = app.client.get(format!("{}/admin/", app.base)).send().await.unwrap().text().await.unwrap();
+        let loaded = loaded_by(&page);
+        assert!(loaded.iter().any(|path| path.ends_with(".css")), "{loaded:?}");
+        assert!(loaded.iter().any(|path| path.starts_with("lists-")), "{loaded:?}");
+        for path in &loaded {
+            assert_eq!(kept(path).await, "public, max-age=31536000, immutable", "{path}");
+        }
+        for path in ["", "LICENSES.txt", "lists.js", "old/", "old/app.css", "old/lists.js"] {
+            assert_eq!(kept(path).await, "no-cache", "{path}");
+        }
+        // Nothing else is ever under such a name, and so nothing is at all.
+        for path in ["assets/index-none.js", "lists-0000000000000000.js"] {
+            app.request(Method::GET, &format!("/admin/{path}"), None, None).await.expect(404);
         }
         app.stop().await;
     })

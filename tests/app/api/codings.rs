@@ -288,9 +288,14 @@ async fn small_answers_and_streams_go_out_as_they_are() {
 #[actix_web::test]
 async fn the_programs_files_have_a_tag_for_each_coding() {
     let app = TestApp::start().await;
-    for path in
-        ["/admin/", "/admin/app.css", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/api/v1/openapi.yaml"]
-    {
+    for path in [
+        "/admin/",
+        "/admin/old/",
+        "/admin/old/app.css",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+        "/api/v1/openapi.yaml",
+    ] {
         let (_, headers, whole) = get(&app, path, "", &[]).await;
         assert_eq!(headers.get("content-encoding"), None, "{path}");
         let varies = whole.len() > 1024;

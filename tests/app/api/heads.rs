@@ -89,7 +89,9 @@ fn paths(ids: &[(&str, &str)]) -> Vec<String> {
         })
         .collect();
     assert!(paths.len() > 100, "{paths:?}");
-    paths.extend(["/", "/admin", "/admin/", "/admin/app.css", "/admin/none.js", "/docs", "/docs/"].map(str::to_owned));
+    paths.extend(
+        ["/", "/admin", "/admin/", "/admin/old/app.css", "/admin/none.js", "/docs", "/docs/"].map(str::to_owned),
+    );
     paths.extend(["/docs/swagger-ui.css", "/mcp", "/nothing", "/api/v1/actions/trigger-flow"].map(str::to_owned));
     paths
 }

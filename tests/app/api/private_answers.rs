@@ -46,7 +46,7 @@ async fn private_answers_are_neither_stored_nor_taken_for_something_else() {
     assert_eq!(stream.headers()["cache-control"], "no-store");
     assert_eq!(stream.headers()["x-content-type-options"], "nosniff");
     drop(stream);
-    for path in ["/admin/", "/admin/app.css", "/docs/", "/api/v1/openapi.yaml"] {
+    for path in ["/admin/", "/admin/old/", "/admin/old/app.css", "/docs/", "/api/v1/openapi.yaml"] {
         let file = app.client.get(format!("{}{path}", app.base)).send().await.unwrap();
         assert_eq!(file.headers()["cache-control"], "no-cache", "{path}: asked for again, and not sent again");
         assert!(file.headers().contains_key("etag"), "{path}");

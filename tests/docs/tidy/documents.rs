@@ -11,8 +11,8 @@ use super::root;
 use crate::routes::routes;
 
 /// Where paths of the tree begin.
-const TOP: [&str; 11] =
-    [".cargo", ".ci", "benches", "crates", "docs", "fuzz", "openapi", "ops", "src", "static", "tests"];
+const TOP: [&str; 12] =
+    [".cargo", ".ci", "benches", "crates", "docs", "fuzz", "openapi", "ops", "src", "static", "tests", "ui"];
 /// How files of the tree end that are named without a folder.
 const ENDINGS: [&str; 4] = [".rs", ".sql", ".md", ".example"];
 /// Variables of the examples, which configure nothing.
