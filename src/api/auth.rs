@@ -12,12 +12,11 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev, web};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::error::ApiError;
+use super::error::{ApiError, REQUESTS};
 use super::state::State;
 pub(super) use super::state::caller::{Caller, Principal};
 use super::state::quotas::note_refusal;
 use super::state::rate_limit::Allowance;
-use super::state::usage::REQUESTS;
 use crate::error::Error;
 
 impl FromRequest for Principal {

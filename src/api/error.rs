@@ -12,6 +12,8 @@ use crate::error::{Code, Error};
 
 /// Seconds after which a refused request may come again.
 const RETRY_AFTER: u64 = 1;
+/// The key of the limit on requests, as it is named to callers.
+pub(super) const REQUESTS: &str = "limits.requests_per_minute";
 
 /// What to do about an idempotency key that came back with another request.
 pub(super) const NEW_KEY: &str =
@@ -89,9 +91,12 @@ impl ApiError {
         match self {
             Self::Unauthenticated => json!({"message": "Unauthenticated."}),
             Self::Forbidden(scope) => json!({"error": format!("This token lacks the scope `{scope}`.")}),
-            Self::TooManyRequests { retry_after, .. } => {
-                json!({"error": format!("Too many requests; try again in {retry_after} s.")})
-            }
+            Self::TooManyRequests { retry_after, limit } => json!({
+                "error": format!("Too many requests; try again in {retry_after} s."),
+                "hint": format!("The token may make {limit} requests a minute. Its own rate limit, or else \
+                    `{REQUESTS}`, can be raised."),
+                "limit": REQUESTS,
+            }),
             Self::OverLimit(OverLimit { limit, error, retry_after }) => match retry_after {
                 Some(wait) => json!({
                     "error": format!("{error}; try again in {wait} s."),

@@ -14,7 +14,6 @@ use crate::telemetry::LogRateLimit;
 /// contact, a message and a turn, their indexes included, as they were measured with the abandoned-cart sample.
 pub(in crate::api) const BYTES_OF_ROWS: u64 = 2_048;
 /// The keys of the limits, as they are named to callers.
-pub(in crate::api) const REQUESTS: &str = "limits.requests_per_minute";
 pub(super) const ROWS: &str = "limits.rows_per_minute";
 pub(super) const BYTES: &str = "limits.bytes_per_minute";
 pub(super) const KEPT_OF_TOKEN: &str = "limits.kept_answers_per_token";
@@ -32,9 +31,10 @@ pub(in crate::api) struct Amount {
 }
 
 impl Amount {
-    /// What a request takes by which so many bytes were sent.
+    /// What a request takes by which so many bytes were sent. They count twice: a session keeps them in its state, and
+    /// messages say them once more.
     pub(in crate::api) fn of_body(bytes: usize) -> Self {
-        Self { bytes: bytes as u64 + BYTES_OF_ROWS, ..Self::default() }
+        Self { bytes: 2 * bytes as u64 + BYTES_OF_ROWS, ..Self::default() }
     }
 
     /// The same with an answer of so many bytes that is kept under a key.

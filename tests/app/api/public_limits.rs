@@ -79,6 +79,8 @@ async fn a_limit_of_its_own_leaves_other_tokens_alone() {
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=12).contains(&wait), "a fifth of a minute at most: {wait}");
         assert_eq!(refused.body["error"], format!("Too many requests; try again in {wait} s."));
+        assert_eq!(refused.body["limit"], "limits.requests_per_minute");
+        assert!(refused.body["hint"].as_str().unwrap().contains("may make 5 requests a minute"), "{}", refused.body);
         assert_eq!(shown(&ask(&app, &token(&usual)).await), (Some("3"), Some("2")), "another token has its own");
 
         // A change takes effect at once, for this token alone.
