@@ -192,7 +192,9 @@ pub(super) async fn record(runtime: &Runtime, id: EndpointId, attempts: Vec<Atte
         tracing::warn!(endpoint = %id, "an endpoint takes nothing: it is tried again with one event at a time");
     }
     let last = failures.last().map_or("", |failure| failure.refusal.reason.as_str());
-    let mut given_up = recorded.next_steps.iter().filter(|step| !matches!(step, NextStep::Again(_))).count();
+    // A test that fails is tried no more, but nothing is lost by it.
+    let ended = failures.iter().zip(&recorded.next_steps).filter(|(failure, _)| !failure.is_test());
+    let mut given_up = ended.filter(|(_, step)| !matches!(step, NextStep::Again(_))).count();
     if recorded.next_steps.contains(&NextStep::Gone) {
         tracing::warn!(endpoint = %id, "an endpoint answered 410 Gone and is switched off");
         runtime.reload_endpoints().await?;
