@@ -205,6 +205,9 @@ fn change(context: &Context, key: &str, value: Value) -> Result<bool> {
     let now = Clock::system().now();
     direct.write(|tx| {
         let stored = stored(tx)?;
+        if !stored.contains_key(key) && changes.values().all(Value::is_null) {
+            return Ok(false);
+        }
         validate(&context.config, &stored, &changes).map_err(refused)?;
         keep(tx, &changes, now)?;
         audit::record(tx, &changed(&changes, Actor::command_line()), now)?;

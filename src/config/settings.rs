@@ -82,7 +82,7 @@ impl Config {
     /// `None` where a file, the environment or a flag says otherwise, be it that the key is empty.
     fn with_setting(&self, key: &str, value: &Json) -> Result<Option<Self>, String> {
         if !is_editable(key) {
-            return Err("This key cannot be set here.".to_owned());
+            return Err("This key cannot be set here, but in the configuration file or the environment.".to_owned());
         }
         let unreadable = |error: &dyn std::fmt::Display| format!("The value cannot be read: {error}.");
         let mut table = Table::try_from(self).map_err(|error| unreadable(&error))?;
