@@ -54,6 +54,18 @@ pub struct Message {
     /// The option that was tapped; there only where one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<Value>,
+    /// The mark of one that needs a look; there only where it is marked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// That a person has seen a message that needs a look.
+#[derive(Debug, Serialize)]
+pub struct Seen {
+    /// When it was marked.
+    pub at: IsoTime,
+    /// The name of the log-in or of the token that marked it.
+    pub by: String,
 }
 
 /// What a message says.

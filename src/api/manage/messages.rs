@@ -16,8 +16,8 @@ use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Or
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::{Conn, contacts};
-use crate::store::{messages, messages::MessageRow, messages::Which};
-use crate::views::message::{ListedMessage, Message, MessageContent, Stage, TracedMessage, take};
+use crate::store::{messages, messages::Filter, messages::MessageRow, messages::Which};
+use crate::views::message::{ListedMessage, Message, MessageContent, Seen, Stage, TracedMessage, take};
 use crate::views::{IsoTime, Listing};
 
 /// Characters of an agent's answer at most, which is what WhatsApp takes.
@@ -49,10 +49,12 @@ pub(in crate::api) async fn list_messages(
     let mut query = Query::read(&request)?;
     let which = query.choice("status", &STATUSES).unwrap_or(Which::All);
     let reason = query.text("reason");
+    let is_seen = query.choice("seen", &[("true", true), ("false", false)]);
     let page = query.page();
     query.finish()?;
     let listed = read(&state, move |conn| {
-        let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
+        let filter = Filter { reason: reason.as_deref(), is_seen };
+        let (rows, next) = messages::list(conn, which, filter, page.cursor, page.limit)?;
         let data = rows.iter().map(|row| listed_message(conn, row)).collect::<Result<Vec<_>>>()?;
         Ok(Listing { data, next_cursor: next.map(|seq| seq.to_string()) })
     });
@@ -194,5 +196,6 @@ pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Mess
         session_id: row.session_id,
         created_at: IsoTime(row.created_at),
         option: body.get_mut("option").map(Value::take),
+        seen: row.seen.clone().map(|(at, by)| Seen { at: IsoTime(at), by }),
     })
 }

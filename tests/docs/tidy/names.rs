@@ -30,6 +30,7 @@ const CODES_OF_OTHER_THINGS: [(Reason, &[&str]); 15] = [
             "engine/machine/frames.rs",
             "runtime/job/message_outcome.rs",
             "runtime/outbox/progress.rs",
+            "store/messages/seen.rs",
             "views/message.rs",
         ],
     ),
