@@ -31,7 +31,7 @@ use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
     audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages,
-    publishing, sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    problems, publishing, sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -41,6 +41,7 @@ pub(crate) use inbound::deliveries::UNPROVEN_BYTES;
 pub(crate) use state::batches::Batches;
 pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
+pub(crate) use state::problems::watch_problems;
 pub(crate) use state::quotas::Quotas;
 pub(crate) use state::rate_limit::RateLimit;
 pub(crate) use state::requests::Requests;
@@ -160,6 +161,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
+    entry(Method::GET, "/problems", API, || web::to(problems::list_problems)),
     entry(Method::GET, "/stats", ADMIN, || web::to(stats::get_stats)),
     document(Method::POST, "/simulations", ADMIN, || web::to(simulations::start_simulation)),
     entry(Method::GET, "/simulations/{id}", ADMIN, || web::to(simulations::get_simulation)),

@@ -10,6 +10,10 @@ use super::Conn;
 use crate::domain::{CounterName, NodeId, Timestamp};
 use crate::error::Result;
 
+/// Hours by which the growth of the database is told: a week.
+const GROWTH_HOURS: i64 = 7 * HOURS_PER_DAY;
+const HOURS_PER_DAY: i64 = 24;
+
 /// What is counted. A field as in [`Counter::of`] stands for all of its kind, so a lifetime total of a flow has a name
 /// and a `flow_seq` only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,6 +104,15 @@ pub fn by_hour(conn: &Conn, name: CounterName, flow_seq: i64, hours: Range<i64>)
     )?;
     let rows = statement.query_map((name, flow_seq, hours.start, hours.end), |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// By how many bytes the database has grown a day within the last week; `None` before it was observed for a day.
+pub fn growth_per_day(conn: &Conn, now: Timestamp) -> Result<Option<i64>> {
+    let last = Counter::hour_of(now);
+    let grown = by_hour(conn, CounterName::DatabaseGrown, 0, last - GROWTH_HOURS + 1..last + 1)?;
+    let hours = grown.first().map_or(0, |(first, _)| last - first + 1);
+    let bytes: i64 = grown.iter().map(|(_, bytes)| bytes).sum();
+    Ok((hours >= HOURS_PER_DAY).then(|| bytes * HOURS_PER_DAY / hours))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(super) mod messages;
 pub(super) mod metrics;
 mod page_lists;
 pub(super) mod pages;
+pub(super) mod problems;
 pub(super) mod publishing;
 pub(super) mod sessions;
 pub(super) mod settings;

@@ -21,10 +21,6 @@ const DEFAULT_HOURS: i64 = 24;
 /// Hours of the series at most: a month.
 const MAX_HOURS: i64 = 31 * 24;
 
-/// Hours by which the growth of the database is told: a week.
-const GROWTH_HOURS: i64 = 7 * HOURS_PER_DAY;
-const HOURS_PER_DAY: i64 = 24;
-
 /// Totals, a series by hour, and of one flow also its versions and nodes.
 pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let mut query = Query::read(&request)?;
@@ -50,7 +46,7 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
     let mut stats = stats.await?.ok_or_else(|| ApiError::not_found("Flow not found"))?;
     // If the free space cannot be read, the rest is returned without it.
     if let Ok(disk) = state.runtime.store().disk() {
-        let growth = read(&state, move |conn| growth_per_day(conn, now)).await?;
+        let growth = read(&state, move |conn| counters::growth_per_day(conn, now)).await?;
         let days =
             growth.and_then(|growth| u64::try_from(growth).ok()).and_then(|growth| disk.free.checked_div(growth));
         stats.disk = Some(Disk {
@@ -62,15 +58,6 @@ pub(in crate::api) async fn get_stats(request: HttpRequest, state: web::Data<Sta
         });
     }
     Ok(HttpResponse::Ok().json(stats))
-}
-
-/// By how many bytes the database has grown a day within the last week; `None` before it was observed for a day.
-fn growth_per_day(conn: &Conn, now: Timestamp) -> Result<Option<i64>> {
-    let last = Counter::hour_of(now);
-    let grown = counters::by_hour(conn, CounterName::DatabaseGrown, 0, last - GROWTH_HOURS + 1..last + 1)?;
-    let hours = grown.first().map_or(0, |(first, _)| last - first + 1);
-    let bytes: i64 = grown.iter().map(|(_, bytes)| bytes).sum();
-    Ok((hours >= HOURS_PER_DAY).then(|| bytes * HOURS_PER_DAY / hours))
 }
 
 /// How many sessions a flow, or one version of it, has and had.

@@ -31,6 +31,7 @@ mod node;
 mod people;
 mod phones;
 mod private_answers;
+mod problems;
 mod public_contacts;
 mod public_limits;
 mod public_messages;
