@@ -30,8 +30,9 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages,
-    problems, publishing, sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, message_groups, messages,
+    metrics, pages, problems, publishing, sessions, settings, simulations, stats, templates, test_cases, tokens,
+    webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -142,6 +143,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
     entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),
     entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),
+    entry(Method::POST, "/messages/seen", ADMIN, || web::to(message_groups::mark_messages_seen)),
     entry(Method::POST, "/messages/{id}/retry", ADMIN, || web::to(messages::retry_message)),
     entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
     document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),

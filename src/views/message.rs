@@ -68,6 +68,19 @@ pub struct Seen {
     pub by: String,
 }
 
+/// What became of messages that were to be marked as seen.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MarkedSeen {
+    /// Messages that are marked now.
+    pub seen: u64,
+    /// Messages that were marked before.
+    pub already_seen: u64,
+    /// Messages that need no look.
+    pub not_needed: u64,
+    /// Ids of no message.
+    pub not_found: u64,
+}
+
 /// What a message says.
 #[derive(Debug, Serialize)]
 pub struct MessageContent {

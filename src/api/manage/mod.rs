@@ -10,6 +10,7 @@ pub(super) mod events;
 pub(super) mod flows;
 pub(super) mod health;
 pub(super) mod log_in;
+pub(super) mod message_groups;
 pub(super) mod messages;
 pub(super) mod metrics;
 mod page_lists;

@@ -25,6 +25,7 @@ mod heads;
 mod inspection;
 mod mcp;
 mod mcp_protocol;
+mod message_groups;
 mod meta_tells;
 mod metrics;
 mod node;
