@@ -144,6 +144,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),
     entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),
     entry(Method::POST, "/messages/seen", ADMIN, || web::to(message_groups::mark_messages_seen)),
+    entry(Method::POST, "/messages/retry", ADMIN, || web::to(message_groups::retry_messages)),
     entry(Method::POST, "/messages/{id}/retry", ADMIN, || web::to(messages::retry_message)),
     entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
     document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),

@@ -64,7 +64,7 @@ pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
 pub use options::{BackupPlan, Options, Retention, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
-pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
+pub use outbox::{ChannelState, FailedFor, ProgressOutcome, Retried, RetriedAll, Skipped, why_it_waits};
 pub use upkeep::backups::{BackupFile, BackupState};
 pub use upkeep::erasure::Erased;
 pub(crate) use upkeep::health;

@@ -81,6 +81,28 @@ pub struct MarkedSeen {
     pub not_found: u64,
 }
 
+/// What became of failed messages that were to be sent again.
+#[derive(Debug, Serialize)]
+pub struct RetriedMessages {
+    /// Messages that are queued.
+    pub queued: u32,
+    /// Messages that are not, by why not.
+    pub skipped: Vec<SkippedMessages>,
+    /// Where the next request goes on; `None` once all were looked at.
+    pub next_cursor: Option<String>,
+}
+
+/// Messages that are not sent again for one reason.
+#[derive(Debug, Serialize)]
+pub struct SkippedMessages {
+    /// Why not, for programs.
+    pub reason: String,
+    /// How many.
+    pub count: u32,
+    /// Why not and what to do, for people.
+    pub hint: String,
+}
+
 /// What a message says.
 #[derive(Debug, Serialize)]
 pub struct MessageContent {

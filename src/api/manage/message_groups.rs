@@ -1,4 +1,4 @@
-//! `/messages/seen`: many messages that need a look, at once.
+//! `/messages/seen` and `/messages/retry`: many messages that need a look, at once.
 
 use std::time::Duration;
 
@@ -9,17 +9,24 @@ use crate::api::auth::Principal;
 use crate::api::error::ApiError;
 use crate::api::request::{Fields, JsonBody, Reader};
 use crate::api::state::State;
+use crate::channels::ChannelKind;
 use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::{Direction, MessageId, MessageStatus, Timestamp};
 use crate::error::Result;
+use crate::runtime::FailedFor;
 use crate::store::audit;
-use crate::store::messages::{self, Attention, Marked, OfReason};
-use crate::views::message::MarkedSeen;
+use crate::store::messages::{self, Attention, Marked, OfReason, Place};
+use crate::views::message::{MarkedSeen, RetriedMessages, SkippedMessages};
 
 /// Ids that one request marks at most.
 const IDS: usize = 1_000;
 /// Messages that one job marks.
 const MARKED_PER_JOB: u32 = 1_000;
+/// Failed messages that a request looks at if it does not say.
+const RETRIED: u64 = 10_000;
+/// Failed messages that a request looks at, at most.
+const MOST_RETRIED: u64 = 100_000;
+
 /// What a request marks as seen.
 enum ToMark {
     /// Messages by their ids.
@@ -45,6 +52,49 @@ pub(in crate::api) async fn mark_messages_seen(
         }
     };
     Ok(HttpResponse::Ok().json(marked))
+}
+
+/// `POST /messages/retry`: sends again all that failed for a reason.
+pub(in crate::api) async fn retry_messages(
+    state: web::Data<State>,
+    principal: Principal,
+    body: JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = Fields::of(&body.fields);
+    let reason = fields.required_text("reason").map(str::to_owned);
+    let channel = fields.choice("channel", &ChannelKind::ALL.map(|kind| (kind.as_str(), kind.as_str())));
+    let until = fields.parsed("until").map(end_of_second);
+    let limit = fields.whole_number("limit").unwrap_or(RETRIED);
+    if !(1..=MOST_RETRIED).contains(&limit) {
+        fields.fail("limit", format!("The limit must be 1 to {MOST_RETRIED}."));
+    }
+    let after = fields.cursor(read_place);
+    fields.refuse_unknown();
+    let reason = fields.finish_with(|| reason)?;
+    let which = FailedFor {
+        reason,
+        channel: channel.map(str::to_owned),
+        until: until.unwrap_or_else(|| state.runtime.clock().now()),
+        after: after.unwrap_or((Timestamp::from_millis(i64::MIN), 0)),
+    };
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let retried = state.runtime.retry_failed(which, limit, principal.actor()).await?;
+    let skipped = retried.skipped.into_iter().map(|(reason, skipped)| SkippedMessages {
+        reason,
+        count: skipped.count,
+        hint: skipped.hint,
+    });
+    Ok(HttpResponse::Ok().json(RetriedMessages {
+        queued: retried.queued,
+        skipped: skipped.collect(),
+        next_cursor: retried.next.map(|(at, seq)| format!("{}-{seq}", at.as_millis())),
+    }))
+}
+
+/// A place as its cursor has it: the milliseconds, and the row.
+fn read_place(cursor: &str) -> Option<Place> {
+    let (at, seq) = cursor.split_once('-')?;
+    Some((Timestamp::from_millis(at.parse().ok()?), seq.parse().ok()?))
 }
 
 /// The end of the second, where a moment is a whole one: the API shows no parts of seconds, and what happened in the
@@ -184,6 +234,14 @@ async fn mark_groups(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_read_back_from_its_cursor() {
+        assert_eq!(read_place("1778141663250-48211"), Some((Timestamp::from_millis(1_778_141_663_250), 48_211)));
+        for cursor in ["", "12", "-", "x-1", "1-x"] {
+            assert_eq!(read_place(cursor), None, "{cursor}");
+        }
+    }
 
     #[test]
     fn a_whole_second_is_meant_to_its_end() {

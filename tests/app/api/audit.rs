@@ -187,7 +187,7 @@ async fn entries_are_kept_as_long_as_is_configured() {
 }
 
 #[actix_web::test]
-async fn messages_that_are_marked_are_one_entry_for_each_request() {
+async fn messages_that_are_marked_or_sent_again_are_one_entry_for_each_request() {
     local(async {
         let far = FarSide::start(200).await;
         let app = TestApp::start_with(far.channel()).await;
@@ -197,10 +197,12 @@ async fn messages_that_are_marked_are_one_entry_for_each_request() {
         app.post("/messages/seen", &json!({"ids": [failed["data"][0]["id"]]})).await.expect(200);
         app.post("/messages/seen", &json!({"ids": [failed["data"][0]["id"]]})).await.expect(200);
         app.post("/messages/seen", &json!({"direction": "in"})).await.expect(200);
-        let done = ["flow.published", "channel.paused", "channel.resumed", "messages.seen"];
+        app.post("/messages/retry", &json!({"reason": "other"})).await.expect(200);
+        app.post("/messages/retry", &json!({"reason": "http_404"})).await.expect(200);
+        let done = ["flow.published", "channel.paused", "channel.resumed", "messages.seen", "messages.retried"];
         assert_eq!(actions(&app).await, done);
         let all = entries(&app, "").await;
-        assert_eq!(all[0]["detail"], "1 message");
+        assert_eq!((&all[0]["detail"], &all[1]["detail"]), (&json!("reason http_404"), &json!("1 message")));
         assert_eq!(all[0]["actor"]["name"], "admin");
         app.stop().await;
     })

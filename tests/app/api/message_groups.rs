@@ -1,4 +1,4 @@
-//! Many messages that need a look, at once: marked as seen.
+//! Many messages that need a look, at once: marked as seen, and sent again by their reason.
 
 use qyvo::store::tokens::Scope;
 use reqwest::Method;
@@ -9,6 +9,10 @@ use super::problems::{FarSide, fail, keys, problem, with_status};
 
 async fn seen(app: &TestApp, body: Value) -> Value {
     app.post("/messages/seen", &body).await.expect(200)
+}
+
+async fn retry(app: &TestApp, body: Value) -> Value {
+    app.post("/messages/retry", &body).await.expect(200)
 }
 
 #[actix_web::test]
@@ -89,7 +93,7 @@ async fn what_nothing_took_is_a_problem_until_it_is_seen() {
 async fn what_marks_cannot_be_is_said_and_changes_nothing() {
     local(async {
         let app = TestApp::start().await;
-        for path in ["/messages/seen"] {
+        for path in ["/messages/seen", "/messages/retry"] {
             for scope in [Scope::Trigger, Scope::Api] {
                 let body = Some(json!({"reason": "x"}).to_string());
                 app.request(Method::POST, &format!("/api/v1{path}"), Some(&secret(scope)), body).await.expect(403);
@@ -113,11 +117,66 @@ async fn what_marks_cannot_be_is_said_and_changes_nothing() {
                 "The status is one of messages that went out.",
             ),
             ("seen", json!({"direction": "in", "all": true}), "all", "The all field is not known here."),
+            ("retry", json!({}), "reason", "The reason field is required."),
+            ("retry", json!({"reason": "x", "limit": 0}), "limit", "The limit must be 1 to 100000."),
+            (
+                "retry",
+                json!({"reason": "x", "cursor": "y"}),
+                "cursor",
+                "The cursor must be a `next_cursor` of this list.",
+            ),
         ] {
             let refused = app.post(&format!("/messages/{path}"), &body).await.expect(422);
             assert_eq!(refused["errors"][field], json!([text]), "{body}: {refused}");
         }
         assert_eq!(app.rows(), before);
+        app.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn all_that_failed_for_a_reason_is_sent_again_once() {
+    local(async {
+        let far = FarSide::start(200).await;
+        let app = TestApp::start_with(far.channel()).await;
+        let flow = app.publish(&question(30)).await;
+        const PEOPLE: usize = 70;
+        fail(&app, flow, 0..PEOPLE).await;
+        let failed = app.get("/messages?status=failed&limit=200").await.expect(200)["data"].clone();
+        let failed = failed.as_array().unwrap();
+        // The conversation of one is over, and one is marked as seen.
+        app.post(&format!("/sessions/{}/cancel", failed[0]["session_id"].as_str().unwrap()), &json!({}))
+            .await
+            .expect(200);
+        assert_eq!(seen(&app, json!({"ids": [failed[1]["id"]]})).await["seen"], 1);
+        assert_eq!(retry(&app, json!({"reason": "other"})).await["queued"], 0);
+        let elsewhere = retry(&app, json!({"reason": "http_404", "channel": "whatsapp"})).await;
+        assert_eq!(elsewhere, json!({"queued": 0, "skipped": [], "next_cursor": null}));
+        let earlier = json!({"reason": "http_404", "until": "2026-05-07T07:00:00+00:00"});
+        assert_eq!(retry(&app, earlier).await["queued"], 0);
+
+        let first = retry(&app, json!({"reason": "http_404", "limit": 55})).await;
+        assert_eq!((&first["queued"], first["next_cursor"].is_string()), (&json!(55), true), "{first}");
+        let rest = retry(&app, json!({"reason": "http_404", "cursor": first["next_cursor"]})).await;
+        assert_eq!((&rest["queued"], &rest["next_cursor"]), (&json!(PEOPLE - 57), &json!(null)), "{rest}");
+        let ended = json!([{
+            "reason": "session_ended",
+            "count": 1,
+            "hint": "The conversation that it belongs to is over: start the flow again.",
+        }]);
+        assert_eq!(rest["skipped"], ended);
+        let again = retry(&app, json!({"reason": "http_404"})).await;
+        assert_eq!((&again["queued"], &again["skipped"]), (&json!(0), &ended), "nothing is queued twice");
+        with_status(&app, "sent", PEOPLE - 2).await;
+        let again = retry(&app, json!({"reason": "http_404"})).await;
+        assert_eq!(again["queued"], 0);
+        assert_eq!(far.site.seen().len(), PEOPLE - 2, "each went out once");
+        let left = problem(&app, "messages_failed:http_404").await;
+        assert_eq!(left["count"], 1, "{left}");
+        let audit = app.get("/audit?action=messages.retried").await.expect(200);
+        let details: Vec<&Value> = audit["data"].as_array().unwrap().iter().map(|row| &row["detail"]).collect();
+        assert_eq!(details, ["reason http_404", "reason http_404"], "one for each request that did anything");
         app.stop().await;
     })
     .await;
