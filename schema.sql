@@ -10,7 +10,7 @@
 
 -- "Qyvo" in ASCII: tells our files from other people's.
 PRAGMA application_id = 1366914671;
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;
 
 -- What the admin page edits. A key that the config file or the environment sets is ignored here.
 CREATE TABLE settings (
@@ -46,7 +46,8 @@ CREATE TABLE flows (
 ) STRICT;
 
 -- What new sessions can start on.
-CREATE INDEX flows_published ON flows (kind) WHERE published_version IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX flows_published ON flows (kind, published_version, deleted_at)
+WHERE published_version IS NOT NULL AND deleted_at IS NULL;
 
 -- Published documents. A session stays on the version that it started on, so a version never changes.
 CREATE TABLE flow_versions (
@@ -105,6 +106,8 @@ CREATE TABLE contacts (
 -- Who was written to or wrote last, and at the far end those that nobody wrote to, the newest of them first.
 CREATE INDEX contacts_by_activity ON contacts (last_message_at);
 CREATE INDEX contacts_by_email ON contacts (email COLLATE NOCASE) WHERE email IS NOT NULL;
+-- Whose conversations another system of Meta holds, or held.
+CREATE INDEX contacts_on_standby ON contacts (held_by, held_until, held_since) WHERE held_by = 'standby';
 
 -- Where people are reached. The primary key makes an address lead to one contact.
 CREATE TABLE addresses (
@@ -274,7 +277,11 @@ CREATE TABLE messages (
     sender TEXT NOT NULL DEFAULT '',
     -- Of a message to a contact that this server did not send, who wrote it; origin is NULL then.
     elsewhere TEXT CHECK (elsewhere IN ('colleague', 'standby')),
-    pricing TEXT -- what it costs, as the channel says; JSON
+    pricing TEXT, -- what it costs, as the channel says; JSON
+    -- Of one that failed, that stays in doubt or that nothing took: when it was marked as seen, and the name of the
+    -- log-in or token that did it. Another attempt, and another failure, take the mark away.
+    seen_at INTEGER,
+    seen_by TEXT
 ) STRICT;
 
 -- A provider that delivers twice is heard once. Whoever takes our messages may number them as people's are numbered,
@@ -301,6 +308,12 @@ CREATE INDEX messages_failed ON messages (status) WHERE status IN ('failed', 'un
 CREATE INDEX messages_received ON messages (type) WHERE direction = 'in';
 -- What people wrote and nothing took.
 CREATE INDEX messages_unrouted ON messages (handled) WHERE handled = 'unrouted';
+-- Those of both that are not marked as seen, by their reason, in the order in which they went wrong. The columns of
+-- the condition are in it, so that counting them reads no row.
+CREATE INDEX messages_unseen ON messages (status, next_attempt_at, seen_at, reason, updated_at)
+WHERE status IN ('failed', 'unknown') AND next_attempt_at IS NULL AND seen_at IS NULL;
+CREATE INDEX messages_unrouted_unseen ON messages (handled, seen_at, reason, updated_at)
+WHERE handled = 'unrouted' AND seen_at IS NULL;
 
 -- Stages of a message's way that the channel has told of. Each is told to others once.
 CREATE TABLE message_stages (
@@ -404,6 +417,9 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_seq, next_at
 WHERE status = 'queued' AND next_attempt_at < 253402207199999;
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_seq);
 CREATE INDEX webhook_deliveries_by_contact ON webhook_deliveries (contact_seq) WHERE contact_seq IS NOT NULL;
+-- What an endpoint will not be told any more, in the order in which it was given up.
+CREATE INDEX webhook_deliveries_given_up ON webhook_deliveries (endpoint_seq, updated_at, status, event)
+WHERE status = 'failed' AND event <> 'webhook.test';
 CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (updated_at) WHERE status IN ('sent', 'failed');
 
 -- Unprocessed deliveries: parts of channels' deliveries that this version cannot read or has no place for, as they

@@ -30,8 +30,9 @@ use crate::telemetry::LogRateLimit;
 use error::ApiError;
 use inbound::{deliveries, generic, whatsapp};
 use manage::{
-    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, messages, metrics, pages,
-    publishing, sessions, settings, simulations, stats, templates, test_cases, tokens, webhook_endpoints,
+    audit, backups, channels, contact_export, contacts, events, flows, health, log_in, message_groups, messages,
+    metrics, pages, problems, publishing, sessions, settings, simulations, stats, templates, test_cases, tokens,
+    webhook_endpoints,
 };
 use public::{actions, dropdowns, me, polling, session_events, trigger_batch};
 use request::BodyLimit;
@@ -41,6 +42,7 @@ pub(crate) use inbound::deliveries::UNPROVEN_BYTES;
 pub(crate) use state::batches::Batches;
 pub(crate) use state::follow::follow;
 pub(crate) use state::logins::Logins;
+pub(crate) use state::problems::watch_problems;
 pub(crate) use state::quotas::Quotas;
 pub(crate) use state::rate_limit::RateLimit;
 pub(crate) use state::requests::Requests;
@@ -141,6 +143,8 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/contacts/{id}/messages", ADMIN, || web::to(messages::list_contact_messages)),
     entry(Method::POST, "/contacts/{id}/messages", API, || web::to(messages::answer_contact)),
     entry(Method::GET, "/messages", ADMIN, || web::to(messages::list_messages)),
+    entry(Method::POST, "/messages/seen", ADMIN, || web::to(message_groups::mark_messages_seen)),
+    entry(Method::POST, "/messages/retry", ADMIN, || web::to(message_groups::retry_messages)),
     entry(Method::POST, "/messages/{id}/retry", ADMIN, || web::to(messages::retry_message)),
     entry(Method::GET, "/flows", ADMIN, || web::to(flows::list_flows)),
     document(Method::POST, "/flows", ADMIN, || web::to(flows::create_flow)),
@@ -160,6 +164,7 @@ const ROUTES: &[Entry] = &[
     entry(Method::GET, "/flows/{id}/versions", ADMIN, || web::to(publishing::list_versions)),
     entry(Method::GET, "/flows/{id}/versions/{n}", ADMIN, || web::to(publishing::get_version)),
     entry(Method::POST, "/flows/{id}/versions/{n}/restore", ADMIN, || web::to(publishing::restore_version)),
+    entry(Method::GET, "/problems", API, || web::to(problems::list_problems)),
     entry(Method::GET, "/stats", ADMIN, || web::to(stats::get_stats)),
     document(Method::POST, "/simulations", ADMIN, || web::to(simulations::start_simulation)),
     entry(Method::GET, "/simulations/{id}", ADMIN, || web::to(simulations::get_simulation)),

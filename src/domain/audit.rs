@@ -49,6 +49,10 @@ named! {
         EndpointSecretRotated = "webhook_endpoint.secret_rotated",
         /// A webhook endpoint was deleted.
         EndpointDeleted = "webhook_endpoint.deleted",
+        /// Messages were marked as seen.
+        MessagesSeen = "messages.seen",
+        /// All messages that had failed for a reason were sent again.
+        MessagesRetried = "messages.retried",
         /// A contact was erased.
         ContactErased = "contact.erased",
         /// All that is stored on a contact was exported.

@@ -39,6 +39,7 @@ mod received_body;
 mod resend;
 mod scope;
 mod send_hours;
+pub mod server_problem;
 mod session;
 mod shape;
 mod stored_message;

@@ -42,7 +42,7 @@ use job::access::Access;
 use job::flow_cache::{CachedFlow, FlowKey};
 use job::shared::Shared;
 use job::{AfterCommit, idempotent, keywords};
-use upkeep::{backups, erasure, gauges, housekeeping, sweeper};
+use upkeep::{backups, erasure, gauges, housekeeping, problems, sweeper};
 
 pub use authoring::{publishing, simulation, simulations, test_cases};
 pub use clock::Clock;
@@ -64,7 +64,7 @@ pub use job::lookup::{ContactRef, Resolved, find_contact};
 pub use job::{Command, Deferred, Job};
 pub use options::{BackupPlan, Options, Retention, Routing, ServerSettings};
 pub use outbox::delivery_wait::{DeliveryResult, DeliveryWait};
-pub use outbox::{ChannelState, ProgressOutcome, Retried, why_it_waits};
+pub use outbox::{ChannelState, FailedFor, ProgressOutcome, Retried, RetriedAll, Skipped, why_it_waits};
 pub use upkeep::backups::{BackupFile, BackupState};
 pub use upkeep::erasure::Erased;
 pub(crate) use upkeep::health;
@@ -104,6 +104,7 @@ struct Inner {
     database_bytes: AtomicI64,
     templates: templates::TemplateFetcher,
     sampled: gauges::Sampled,
+    problems: problems::Problems,
 }
 
 impl Runtime {
@@ -123,6 +124,7 @@ impl Runtime {
             database_bytes: AtomicI64::new(0),
             templates: templates::TemplateFetcher::default(),
             sampled: gauges::Sampled::default(),
+            problems: problems::Problems::default(),
             shared: Shared::new(store, clock, options),
         };
         Self { inner: Arc::new(inner) }

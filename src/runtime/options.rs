@@ -36,6 +36,8 @@ pub struct Options {
     pub backups: BackupPlan,
     /// For how long rows are kept.
     pub retention: Retention,
+    /// Why another channel is not in use of which the settings of the database hold a part, in a sentence.
+    pub unused_settings: Option<String>,
 }
 
 /// When and where backups are made.
@@ -150,6 +152,7 @@ impl Options {
             allow: Vec::new(),
             backups: BackupPlan::default(),
             retention: Retention::default(),
+            unused_settings: None,
         }
     }
 }

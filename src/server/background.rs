@@ -36,9 +36,11 @@ impl Background {
         background.spawn(async move { sweeper.sweep(sweep_interval, until).await });
         let (sender, until) = (runtime.clone(), stops.until_told());
         background.spawn(async move { sender.run_outbox(until).await });
-        let until = stops.until_stopped();
+        let (until, watched) = (stops.until_stopped(), state.clone());
         background.spawn_here(async move { api::follow(&state, GENERATION_INTERVAL, until).await });
         background.spawn_here(watch_health(runtime.clone(), stops.until_stopped()));
+        let until = stops.until_stopped();
+        background.spawn_here(async move { api::watch_problems(&watched, until).await });
         let (templates, until) = (runtime.clone(), stops.until_stopped());
         background.spawn(async move { templates.keep_templates(until).await });
         let (calls, until) = (runtime.clone(), stops.until_told());

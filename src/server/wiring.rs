@@ -30,6 +30,7 @@ pub(super) fn options(config: &Config, live: &LiveChannel, channel: Channel) -> 
         },
         allow: config.http_request.allow.clone(),
         backups: backup_plan(config),
+        unused_settings: live.in_part.clone().filter(|_| !live.waits),
         retention: Retention {
             sessions: config.retention.sessions,
             messages: config.retention.messages,

@@ -149,6 +149,22 @@ pub fn name_of(conn: &Conn, seq: i64) -> Result<Option<String>> {
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }
 
+/// The public id of the flow of a row, also once it was deleted.
+pub fn id_of(conn: &Conn, seq: i64) -> Result<Option<FlowId>> {
+    let mut statement = conn.prepare_cached("SELECT id FROM flows WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
+}
+
+pub(super) const PUBLISHED: &str = "SELECT seq, published_version FROM flows INDEXED BY flows_published
+    WHERE published_version IS NOT NULL AND deleted_at IS NULL";
+
+/// The rows of all published flows, each with the version that new sessions start on. No flow's row is read.
+pub fn published(conn: &Conn) -> Result<Vec<(i64, u32)>> {
+    let mut statement = conn.prepare_cached(PUBLISHED)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// All flows and sequences by name, without their documents and without those that were deleted.
 pub fn list(conn: &Conn) -> Result<Vec<FlowSummary>> {
     let sql = concat!("SELECT ", summary!(), " FROM flows AS f WHERE f.deleted_at IS NULL ORDER BY f.name, f.seq");

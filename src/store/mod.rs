@@ -36,6 +36,7 @@ pub mod merge;
 pub mod messages;
 pub mod outbox;
 pub mod page_residue;
+pub mod problems;
 mod readers;
 mod rescue;
 pub mod restore;

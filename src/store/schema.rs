@@ -21,6 +21,7 @@ pub(super) const CURRENT: Schema = Schema {
         Step::of(include_str!("migrations/9.sql")),
         Step::of(include_str!("migrations/10.sql")),
         Step::of(include_str!("migrations/11.sql")),
+        Step::of(include_str!("migrations/12.sql")),
     ],
 };
 

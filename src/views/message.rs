@@ -54,6 +54,53 @@ pub struct Message {
     /// The option that was tapped; there only where one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<Value>,
+    /// The mark of one that needs a look; there only where it is marked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// That a person has seen a message that needs a look.
+#[derive(Debug, Serialize)]
+pub struct Seen {
+    /// When it was marked.
+    pub at: IsoTime,
+    /// The name of the log-in or of the token that marked it.
+    pub by: String,
+}
+
+/// What became of messages that were to be marked as seen.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MarkedSeen {
+    /// Messages that are marked now.
+    pub seen: u64,
+    /// Messages that were marked before.
+    pub already_seen: u64,
+    /// Messages that need no look.
+    pub not_needed: u64,
+    /// Ids of no message.
+    pub not_found: u64,
+}
+
+/// What became of failed messages that were to be sent again.
+#[derive(Debug, Serialize)]
+pub struct RetriedMessages {
+    /// Messages that are queued.
+    pub queued: u32,
+    /// Messages that are not, by why not.
+    pub skipped: Vec<SkippedMessages>,
+    /// Where the next request goes on; `None` once all were looked at.
+    pub next_cursor: Option<String>,
+}
+
+/// Messages that are not sent again for one reason.
+#[derive(Debug, Serialize)]
+pub struct SkippedMessages {
+    /// Why not, for programs.
+    pub reason: String,
+    /// How many.
+    pub count: u32,
+    /// Why not and what to do, for people.
+    pub hint: String,
 }
 
 /// What a message says.

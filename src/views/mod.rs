@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod event;
 pub mod flow;
 pub mod message;
+pub mod problem;
 pub mod session;
 pub mod settings;
 pub mod stats;

@@ -50,7 +50,7 @@ impl Interest {
             }
             Change::Templates { .. } => self.flow.is_none() && self.contact.is_none() && self.session.is_none(),
             // It concerns every subscriber.
-            Change::Channel { .. } | Change::Everything => true,
+            Change::Channel { .. } | Change::Problems { .. } | Change::Everything => true,
         }
     }
 }

@@ -12,12 +12,12 @@ use crate::api::request::{
     Charge, Fields, JsonBody, Page, Query, Reader, answer_idempotent, idempotency_key, run_idempotent, scoped_to,
 };
 use crate::api::state::{State, read};
-use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Origin, Reason, Scope};
+use crate::domain::{ContactId, Direction, Handling, MessageId, MessageStatus, Origin, Scope};
 use crate::error::{Error, Result};
 use crate::runtime::{Answer, Answered, Retried, why_it_waits};
 use crate::store::{Conn, contacts};
-use crate::store::{messages, messages::MessageRow, messages::Which};
-use crate::views::message::{ListedMessage, Message, MessageContent, Stage, TracedMessage, take};
+use crate::store::{messages, messages::Filter, messages::MessageRow, messages::Which};
+use crate::views::message::{ListedMessage, Message, MessageContent, Seen, Stage, TracedMessage, take};
 use crate::views::{IsoTime, Listing};
 
 /// Characters of an agent's answer at most, which is what WhatsApp takes.
@@ -49,10 +49,12 @@ pub(in crate::api) async fn list_messages(
     let mut query = Query::read(&request)?;
     let which = query.choice("status", &STATUSES).unwrap_or(Which::All);
     let reason = query.text("reason");
+    let is_seen = query.choice("seen", &[("true", true), ("false", false)]);
     let page = query.page();
     query.finish()?;
     let listed = read(&state, move |conn| {
-        let (rows, next) = messages::list(conn, which, reason.as_deref(), page.cursor, page.limit)?;
+        let filter = Filter { reason: reason.as_deref(), is_seen };
+        let (rows, next) = messages::list(conn, which, filter, page.cursor, page.limit)?;
         let data = rows.iter().map(|row| listed_message(conn, row)).collect::<Result<Vec<_>>>()?;
         Ok(Listing { data, next_cursor: next.map(|seq| seq.to_string()) })
     });
@@ -114,32 +116,19 @@ pub(in crate::api) async fn retry_message(
 ) -> Result<HttpResponse, ApiError> {
     let not_found = || ApiError::not_found("Message not found");
     let id: MessageId = id.parse().map_err(|_| not_found())?;
-    let refused = |reason: &str, hint: &str| {
+    let retried = state.runtime.retry_message(id).await?;
+    if let Some((reason, hint)) = retried.refusal() {
         let error = ApiError::refused(StatusCode::CONFLICT, "The message is not sent again.");
-        Err(error.with("reason", reason).hint(hint))
-    };
-    match state.runtime.retry_message(id).await? {
-        Retried::Queued => {
-            let found = read(&state, move |conn| match messages::find_by_id(conn, id)? {
-                Some(row) => message_with_stages(conn, &row).map(Some),
-                None => Ok(None),
-            });
-            Ok(HttpResponse::Accepted().json(found.await?.ok_or_else(not_found)?))
-        }
-        Retried::NotFound => Err(not_found()),
-        Retried::NotFailed => refused("not_failed", "Only a message that failed or is in doubt can be sent again."),
-        Retried::SessionEnded => {
-            refused(Reason::SessionEnded.as_str(), "The conversation that it belongs to is over: start the flow again.")
-        }
-        Retried::SentElsewhere => refused(
-            "sent_elsewhere",
-            "This server did not send it: it was written in the WhatsApp Business app or by Meta.",
-        ),
-        Retried::OtherChannel => refused(
-            "other_channel",
-            "It was for a channel that is not in use, or for the simulator, which sends nothing.",
-        ),
+        return Err(error.with("reason", reason).hint(hint));
     }
+    if retried == Retried::NotFound {
+        return Err(not_found());
+    }
+    let found = read(&state, move |conn| match messages::find_by_id(conn, id)? {
+        Some(row) => message_with_stages(conn, &row).map(Some),
+        None => Ok(None),
+    });
+    Ok(HttpResponse::Accepted().json(found.await?.ok_or_else(not_found)?))
 }
 
 fn messages_view(conn: &Conn, contact_seq: i64, page: Page) -> Result<Listing<TracedMessage>> {
@@ -194,5 +183,6 @@ pub(in crate::api) fn message_view(conn: &Conn, row: &MessageRow) -> Result<Mess
         session_id: row.session_id,
         created_at: IsoTime(row.created_at),
         option: body.get_mut("option").map(Value::take),
+        seen: row.seen.clone().map(|(at, by)| Seen { at: IsoTime(at), by }),
     })
 }

@@ -180,7 +180,7 @@ fn token_view<'a>(state: &State, row: &'a TokenRow, now: Timestamp) -> Token<'a>
         created_at: IsoTime(row.created_at),
         revoked_at: row.revoked_at.map(IsoTime),
         old_until: row.old_until.filter(|until| *until > now && row.revoked_at.is_none()).map(IsoTime),
-        refused: refused.map(|Refused { count, last_at, limit }| TokenRefusals {
+        refused: refused.map(|Refused { count, last_at, limit, .. }| TokenRefusals {
             count,
             last_at: IsoTime(last_at),
             limit,

@@ -5,6 +5,7 @@ pub(super) mod caller;
 pub(super) mod follow;
 mod forwarded;
 pub(super) mod logins;
+pub(super) mod problems;
 pub(super) mod quotas;
 pub(super) mod rate_limit;
 pub(super) mod requests;

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::caller::{Caller, Principal, SentSecret};
 use super::unknown_tokens::UnknownTokens;
-use super::usage::Usage;
-use crate::domain::Timestamp;
+use super::usage::{Refused, Usage};
+use crate::domain::{Timestamp, TokenId};
 use crate::error::Result;
 use crate::store::tokens::{self, LiveSecret};
 use crate::store::{self, Store};
@@ -65,6 +65,18 @@ impl Tokens {
     /// What the token in a row has taken; `None` where it is not taken any more.
     pub(in crate::api) fn usage(&self, seq: i64) -> Option<Arc<Usage>> {
         self.all().values().find(|principal| principal.caller == Caller::Token(seq))?.usage.clone()
+    }
+
+    /// What each token that is taken was refused, with its name; none of those that were refused nothing.
+    pub(in crate::api) fn refused(&self) -> Vec<(TokenId, Arc<str>, Refused)> {
+        // A token that was rotated has two secrets for a while.
+        let mut refused: HashMap<TokenId, (Arc<str>, Refused)> = HashMap::new();
+        for principal in self.all().values() {
+            if let Some((id, found)) = principal.token.zip(principal.usage.as_ref().and_then(|usage| usage.refused())) {
+                refused.insert(id, (principal.name.clone(), found));
+            }
+        }
+        refused.into_iter().map(|(id, (name, found))| (id, name, found)).collect()
     }
 
     fn all(&self) -> Arc<HashMap<[u8; 32], Principal>> {

@@ -2,6 +2,7 @@
 //! taken.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::window::{Day, Minute};
 use crate::api::error::OverLimit;
@@ -9,6 +10,9 @@ use crate::domain::{Timestamp, TokenId};
 use crate::settings::{ByteLimit, Limits};
 use crate::store::idempotency::BYTES_OF_ROW;
 use crate::telemetry::LogRateLimit;
+
+/// A refusal as long after the last one is another trouble.
+const ONE_TROUBLE: Duration = Duration::from_secs(3600);
 
 /// Bytes that a request or a row of a batch is counted as besides what was sent: the rows that it makes of a session, a
 /// contact, a message and a turn, their indexes included, as they were measured with the abandoned-cart sample.
@@ -91,6 +95,17 @@ pub(in crate::api) struct Refused {
     pub(in crate::api) last_at: Timestamp,
     /// The key of the limit that refused it.
     pub(in crate::api) limit: &'static str,
+    /// When the first was refused of those that came within an hour of each other, up to the last.
+    pub(in crate::api) since: Timestamp,
+    /// How many these are.
+    pub(in crate::api) lately: u64,
+}
+
+impl Refused {
+    /// Whether the last one was refused within an hour.
+    pub(in crate::api) fn is_recent(&self, now: Timestamp) -> bool {
+        now.since(self.last_at) < ONE_TROUBLE
+    }
 }
 
 impl Usage {
@@ -107,7 +122,11 @@ impl Usage {
     pub(super) fn note_refusal(&self, limit: &'static str, now: Timestamp) -> Option<u64> {
         let mut refused = lock(&self.refused);
         let count = refused.map_or(0, |refused| refused.count) + 1;
-        *refused = Some(Refused { count, last_at: now, limit });
+        let (since, lately) = match *refused {
+            Some(before) if before.is_recent(now) => (before.since, before.lately + 1),
+            _ => (now, 1),
+        };
+        *refused = Some(Refused { count, last_at: now, limit, since, lately });
         self.log.let_through()
     }
 }
@@ -169,4 +188,27 @@ pub(super) fn full_of_answers(whose: &str, key: &str, limit: ByteLimit) -> Strin
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each of them holds numbers that are right after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn refusals_within_an_hour_of_each_other_are_one_trouble() {
+        let usage = Usage::new(TokenId(Uuid::nil()));
+        let at = |minutes: u64| Timestamp::from_millis(1_778_141_663_250).plus(Duration::from_secs(minutes * 60));
+        assert_eq!(usage.refused(), None);
+        for minutes in [0, 50, 100] {
+            usage.note_refusal(ROWS, at(minutes));
+        }
+        let refused = usage.refused().unwrap();
+        assert_eq!((refused.count, refused.lately, refused.since), (3, 3, at(0)));
+        assert!(refused.is_recent(at(159)) && !refused.is_recent(at(160)));
+        usage.note_refusal(BYTES, at(200));
+        let refused = usage.refused().unwrap();
+        assert_eq!((refused.count, refused.lately, refused.since, refused.limit), (4, 1, at(200), BYTES));
+    }
 }

@@ -32,6 +32,11 @@ impl Watchers {
         Ok(watcher)
     }
 
+    /// Whether any are open.
+    pub(in crate::api) fn are_there(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+
     /// Is true once the server sends them away.
     pub(in crate::api) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.clone()

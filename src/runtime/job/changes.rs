@@ -95,6 +95,11 @@ pub enum Change {
         /// How many are gone.
         removed: u64,
     },
+    /// What is wrong with the server is not what it was.
+    Problems {
+        /// How many problems there are now.
+        count: usize,
+    },
     /// Anything may have changed, such as by a command on the command line.
     Everything,
 }
@@ -109,6 +114,7 @@ impl Change {
             Self::Flow { .. } => "flow",
             Self::Channel { .. } => "channel",
             Self::Templates { .. } => "templates",
+            Self::Problems { .. } => "problems",
             Self::Everything => "lagged",
         }
     }

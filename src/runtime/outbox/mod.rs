@@ -62,7 +62,7 @@ use refused::AfterRefusal;
 
 pub use channel::{ChannelState, why_it_waits};
 pub use progress::ProgressOutcome;
-pub use retry::Retried;
+pub use retry::{FailedFor, Retried, RetriedAll, Skipped};
 
 /// Interval at which due messages are looked for without a wake-up.
 const POLL: Duration = Duration::from_secs(1);

@@ -28,13 +28,19 @@ pub(in crate::runtime) struct Sampled {
 
 /// A reading of how things stand.
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+pub(super) struct Reading {
     at: Instant,
     took: Duration,
 }
 
 impl Reading {
-    fn stands(self, now: Instant) -> bool {
+    /// One that ends now.
+    pub(super) fn begun(at: Instant) -> Self {
+        Self { at: Instant::now(), took: at.elapsed() }
+    }
+
+    /// Whether it need not be done anew yet.
+    pub(super) fn stands(self, now: Instant) -> bool {
         now.duration_since(self.at) < STANDS.max(self.took.saturating_mul(STANDS_TIMES))
     }
 }
@@ -56,7 +62,7 @@ impl Runtime {
             tracing::warn!(%error, "what the metrics show of the database could not be read");
         }
         self.metrics().set(Metric::DatabaseReadable, &[], f64::from(u8::from(read.is_ok())));
-        *last = Some(Reading { at: Instant::now(), took: began.elapsed() });
+        *last = Some(Reading::begun(began));
     }
 
     /// What is known without the database.

@@ -30,10 +30,10 @@ pub(crate) const CODES: [&str; 10] = [
 ];
 
 /// How long an event waits for its endpoint before it is reported: a restart of the far side is over by then.
-const BEHIND_AFTER: Duration = Duration::from_secs(60);
+pub(super) const BEHIND_AFTER: Duration = Duration::from_secs(60);
 
 /// How long before the first event is given up that is said aloud: by then no restart of the far side helps.
-const GIVING_UP_WITHIN: Duration = Duration::from_secs(6 * 3600);
+pub(super) const GIVING_UP_WITHIN: Duration = Duration::from_secs(6 * 3600);
 
 /// How long a message waits for the channel before it is reported: a campaign of twenty thousand is through by then.
 const HELD_UP_AFTER: Duration = Duration::from_secs(300);
@@ -101,7 +101,7 @@ fn webhook_troubles(endpoints: &[(Endpoint, Queue)], now: Timestamp) -> Vec<Dete
 }
 
 /// What people call the first of some endpoints.
-fn names<'a>(mut endpoints: impl Iterator<Item = &'a Endpoint>) -> String {
+pub(super) fn names<'a>(mut endpoints: impl Iterator<Item = &'a Endpoint>) -> String {
     let named = |endpoint: &Endpoint| match endpoint.description.trim() {
         "" => endpoint.id.to_string(),
         description => format!("\u{201c}{description}\u{201d}"),

@@ -1,5 +1,5 @@
-//! Background work: timers that are due, erasures, backups, imports, clean-up, retention, and the report of the
-//! server's health.
+//! Background work: timers that are due, erasures, backups, imports, clean-up, retention, and the reports of the
+//! server's health and of what is wrong.
 
 pub(super) mod backups;
 pub(super) mod erasure;
@@ -7,5 +7,6 @@ pub(super) mod gauges;
 pub(crate) mod health;
 pub(super) mod housekeeping;
 pub mod import;
+pub(super) mod problems;
 pub(super) mod retention;
 pub(super) mod sweeper;

@@ -96,13 +96,22 @@ impl Which {
     }
 }
 
+/// What else a list asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Only those of this reason.
+    pub reason: Option<&'a str>,
+    /// Only those that are marked as seen, or only those that are not.
+    pub is_seen: Option<bool>,
+}
+
 /// Messages to and from all contacts, newest first, before the row `before_seq` if one is given: at most `limit` of
 /// those asked for among the next [`MAX_SCANNED`]. Returns the cursor of what was not looked at, if there is more; so a
 /// page may be short, and even empty, before the end.
 pub fn list(
     conn: &Conn,
     which: Which,
-    reason: Option<&str>,
+    filter: Filter<'_>,
     before_seq: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<MessageRow>, Option<i64>)> {
@@ -121,8 +130,10 @@ pub fn list(
             Which::Status(status) => row.get::<_, MessageStatus>(1)? == status,
             Which::All | Which::Unrouted => true,
         };
+        let reason = filter.reason;
         if is_of_status
             && (reason.is_none() || row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)? == reason)
+            && filter.is_seen.map_or(Ok(true), |is_seen| Ok::<_, rusqlite::Error>(row.get::<_, bool>(3)? == is_seen))?
         {
             wanted.push(seq);
         }
@@ -131,7 +142,11 @@ pub fn list(
 }
 
 pub(super) fn list_sql(which: Which) -> String {
-    format!("SELECT seq, status, reason FROM messages WHERE {} AND seq < ?1 ORDER BY seq DESC LIMIT ?2", which.source())
+    let source = which.source();
+    format!(
+        "SELECT seq, status, reason, seen_at IS NOT NULL FROM messages WHERE {source} AND seq < ?1
+         ORDER BY seq DESC LIMIT ?2"
+    )
 }
 
 /// A message from a contact, and how it was handled.

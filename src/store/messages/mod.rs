@@ -1,13 +1,17 @@
 //! Messages in both directions. The queued ones are the outbox.
 
 mod lists;
+mod seen;
 
 use std::sync::LazyLock;
 
 use rusqlite::{OptionalExtension, Row, params};
 
 pub use lists::{
-    HeardRow, MAX_SCANNED, Which, by_seqs, heard_of, history_of_contact, list, list_of_contact, newest_received,
+    Filter, HeardRow, MAX_SCANNED, Which, by_seqs, heard_of, history_of_contact, list, list_of_contact, newest_received,
+};
+pub use seen::{
+    Attention, Marked, OfReason, Place, Unseen, UnseenGroup, failed_after, mark_group_seen, mark_seen, unseen_groups,
 };
 
 use super::outbox::OutboxRow;
@@ -148,6 +152,8 @@ pub struct MessageRow {
     pub good_until: Option<Timestamp>,
     /// What it costs, as the channel says; JSON.
     pub pricing: Option<String>,
+    /// When a person has looked at what went wrong with it, and who that was.
+    pub seen: Option<(Timestamp, String)>,
 }
 
 /// The columns that [`read`] takes, from `m`.
@@ -157,7 +163,7 @@ macro_rules! select {
             "SELECT m.seq, m.id, m.contact_seq, c.id, m.session_seq, s.id, m.turn, m.direction, m.channel,
                 m.provider_id, m.type, m.body, m.status, m.reason, m.handled, m.attempts, m.next_attempt_at,
                 m.claimed_at, m.accepted_at, m.created_at, m.updated_at, coalesce(m.origin, m.elsewhere), m.error,
-                m.good_until, m.pricing
+                m.good_until, m.pricing, m.seen_at, coalesce(m.seen_by, '')
              FROM ",
             $from,
             " JOIN contacts AS c ON c.seq = m.contact_seq LEFT JOIN sessions AS s ON s.seq = m.session_seq ",
@@ -425,6 +431,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         error: row.get(22)?,
         good_until: row.get(23)?,
         pricing: row.get(24)?,
+        seen: row.get::<_, Option<_>>(25)?.map(|at| Ok::<_, rusqlite::Error>((at, row.get(26)?))).transpose()?,
     })
 }
 
@@ -506,6 +513,7 @@ mod tests {
                 error: None,
                 good_until: Some(now().plus(Duration::from_secs(60))),
                 pricing: None,
+                seen: None,
             }
         );
         let simulated = NewOutgoing { status: MessageStatus::Simulated, next_attempt_at: None, ..outgoing(6, 1, None) };
@@ -590,7 +598,7 @@ mod tests {
             seqs.push(insert_inbound(&tx, &inbound).unwrap());
         }
         let page = |which, reason, before, limit| {
-            let (rows, next) = list(&tx, which, reason, before, limit).unwrap();
+            let (rows, next) = list(&tx, which, Filter { reason, is_seen: None }, before, limit).unwrap();
             (rows.into_iter().map(|row| row.seq).collect::<Vec<_>>(), next)
         };
         let [_, _, third, fourth, fifth, sixth, seventh, eighth] = seqs[..] else { panic!("{seqs:?}") };

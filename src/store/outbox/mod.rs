@@ -173,7 +173,7 @@ pub fn claim(tx: &Tx<'_>, seq: i64, body: Option<&str>, lease: Timestamp, now: T
 pub fn requeue(tx: &Tx<'_>, seq: i64, at: Timestamp, attempts: u32, error: Option<&str>, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
         "UPDATE messages SET status = 'queued', next_attempt_at = ?2, attempts = ?3, error = ?4, reason = NULL,
-             claimed_at = NULL, updated_at = ?5
+             claimed_at = NULL, updated_at = ?5, seen_at = NULL, seen_by = NULL
          WHERE seq = ?1",
     )?
     .execute(params![seq, at, attempts, error, now])?;
@@ -229,7 +229,8 @@ pub fn settle(
 /// Fails a message for good.
 pub fn fail(tx: &Tx<'_>, seq: i64, reason: &str, error: Option<&str>, now: Timestamp) -> Result<()> {
     tx.prepare_cached(
-        "UPDATE messages SET status = 'failed', reason = ?2, error = ?3, next_attempt_at = NULL, updated_at = ?4
+        "UPDATE messages SET status = 'failed', reason = ?2, error = ?3, next_attempt_at = NULL, updated_at = ?4,
+             seen_at = NULL, seen_by = NULL
          WHERE seq = ?1",
     )?
     .execute(params![seq, reason, error, now])?;

@@ -8,6 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::app::{PHONE, TestApp, local, question, read, secret};
 
+use super::problems::{FarSide, fail};
+
 const PASSWORD: &str = "correct horse battery";
 
 /// The entries of a query, newest first.
@@ -180,6 +182,29 @@ async fn entries_are_kept_as_long_as_is_configured() {
         app.advance(24 * 3600 + 1);
         app.runtime.tidy().await.unwrap();
         assert_eq!(actions(&app).await, [] as [&str; 0]);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn messages_that_are_marked_or_sent_again_are_one_entry_for_each_request() {
+    local(async {
+        let far = FarSide::start(200).await;
+        let app = TestApp::start_with(far.channel()).await;
+        let flow = app.publish(&question(60)).await;
+        fail(&app, flow, 0..3).await;
+        let failed = app.get("/messages?status=failed").await.expect(200);
+        app.post("/messages/seen", &json!({"ids": [failed["data"][0]["id"]]})).await.expect(200);
+        app.post("/messages/seen", &json!({"ids": [failed["data"][0]["id"]]})).await.expect(200);
+        app.post("/messages/seen", &json!({"direction": "in"})).await.expect(200);
+        app.post("/messages/retry", &json!({"reason": "other"})).await.expect(200);
+        app.post("/messages/retry", &json!({"reason": "http_404"})).await.expect(200);
+        let done = ["flow.published", "channel.paused", "channel.resumed", "messages.seen", "messages.retried"];
+        assert_eq!(actions(&app).await, done);
+        let all = entries(&app, "").await;
+        assert_eq!((&all[0]["detail"], &all[1]["detail"]), (&json!("reason http_404"), &json!("1 message")));
+        assert_eq!(all[0]["actor"]["name"], "admin");
+        app.stop().await;
     })
     .await;
 }

@@ -83,6 +83,12 @@ async fn what_meta_paused_is_seen_within_the_hour() {
     assert_eq!(pages(&world), before + 2, "both pages");
     let told = [("abandoned_cart", "paused"), ("hello", "approved")];
     assert_eq!(statuses(&world).await, told.map(|(name, status)| (name.to_owned(), status.to_owned())));
+    let problems = world.app.get("/problems").await.expect(200);
+    let problem = &problems["problems"][0];
+    assert_eq!(problem["key"], "template_unavailable:whatsapp:abandoned_cart", "{problems}");
+    assert_eq!(problem["about"]["flows"][0]["id"], json!(flow));
+    let text = problem["text"].as_str().unwrap();
+    assert!(text.contains("`abandoned_cart`") && text.contains("paused in "), "{text}");
     let id = world.trigger(flow, PHONE, cart_context()).await;
     world.settle().await;
     let failed = world.with_status("failed").await;

@@ -9,6 +9,7 @@ use std::path::Path;
 use qyvo::channels::ChannelKind;
 use qyvo::channels::capabilities::address_kinds;
 use qyvo::domain::audit::{ActorKind, AuditAction};
+use qyvo::domain::server_problem::{ProblemKind, Severity};
 use qyvo::domain::{EventKind, Place, Reason};
 use regex::Regex;
 
@@ -80,6 +81,8 @@ fn generated(name: &str) -> Vec<&'static str> {
         "channels of simulations" => ChannelKind::ALL.map(ChannelKind::as_str).to_vec(),
         "kinds of addresses" => address_kinds().iter().map(|kind| kind.as_str()).collect(),
         "audit actions" => AuditAction::ALL.map(AuditAction::as_str).to_vec(),
+        "kinds of problems" => ProblemKind::ALL.map(ProblemKind::as_str).to_vec(),
+        "severities of problems" => Severity::ALL.map(Severity::as_str).to_vec(),
         "audit actors" => ActorKind::ALL.map(ActorKind::as_str).to_vec(),
         "webhook events" => events(""),
         "webhook events of sessions" => events("session."),

@@ -12,7 +12,7 @@ use super::{is_product, product, sources};
 const CODES_OF_OTHER_THINGS: [(Reason, &[&str]); 15] = [
     (Reason::BadTemplate, &["domain/problem.rs"]),
     (Reason::Cancelled, &["api/mcp/schemas.rs", "api/public/actions/flows.rs", "domain/session.rs"]),
-    (Reason::ChannelPaused, &["runtime/upkeep/health.rs"]),
+    (Reason::ChannelPaused, &["domain/server_problem.rs", "runtime/upkeep/health.rs"]),
     (Reason::Colleague, &["api/manage/simulation_fields.rs", "domain/held.rs", "domain/origin.rs"]),
     (
         Reason::Failed,
@@ -30,6 +30,7 @@ const CODES_OF_OTHER_THINGS: [(Reason, &[&str]); 15] = [
             "engine/machine/frames.rs",
             "runtime/job/message_outcome.rs",
             "runtime/outbox/progress.rs",
+            "store/messages/seen.rs",
             "views/message.rs",
         ],
     ),

@@ -350,8 +350,9 @@ async fn read_news(response: reqwest::Response) -> String {
         let chunk = testkit::wait::patiently("news", response.chunk()).await.unwrap().unwrap();
         news.push_str(std::str::from_utf8(&chunk).unwrap());
     }
-    // It comes by the clock on the wall.
-    news.replace(": still here\n\n", "")
+    // These come by the clock on the wall.
+    let is_timed = |event: &&str| *event == ": still here\n\n" || event.starts_with("event: problems\n");
+    news.split_inclusive("\n\n").filter(|event| !is_timed(event)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
