@@ -8,7 +8,7 @@ import { licences } from "./build/licences.ts";
 /** Where `npm run dev` finds a server. */
 const SERVER = process.env.QYVO_URL ?? "http://127.0.0.1:8080";
 
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   // Relative, so that a proxy may put the page below any path.
   base: "./",
   plugins: [svelte(), licences()],
@@ -35,5 +35,7 @@ export default defineConfig({
       "/old": { target: SERVER, rewrite: (path) => `/admin${path}` },
     },
   },
+  // Units run what browsers run, and not Svelte for servers.
+  ...(mode === "test" && { resolve: { conditions: ["browser"] } }),
   test: { include: ["src/**/*.test.ts"], environment: "node" },
-});
+}));

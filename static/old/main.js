@@ -150,6 +150,7 @@ function frame() {
       h("div", { class: "who" },
         h("span", { class: "who-name", title: "Logged in as" }, h("span", { class: "visually-hidden" }, "Logged in as "), session.actor ?? ""),
         button("Log out", logOut, { kind: "quiet small", testid: "log-out" }),
+        h("a", { href: "../", testid: "to-new-page" }, "To the new page"),
         session.version && h("span", { class: "muted version" }, `Version ${session.version}`))),
     h("div", { class: "page" }, channelBanner(session.channel, visit.signal), main));
 }

@@ -46,10 +46,9 @@ async fn rows_stay_under_the_focus_and_what_is_new_is_counted() {
     until("the new rows to be listed", async || rows(&browser).await.as_array().unwrap().len() == 13).await;
 
     // What is chosen stands in the address, and a reload keeps it.
-    browser.run("document.querySelector('[data-testid=sessions-status]').value = 'completed'; return true").await;
-    browser
-        .run("document.querySelector('[data-testid=sessions-status]').dispatchEvent(new Event('change', {bubbles: true})); return true")
-        .await;
+    let choose = "const select = document.querySelector('[data-testid=sessions-status]');
+                  select.value = 'completed'; select.dispatchEvent(new Event('change', {bubbles: true}))";
+    browser.run(choose).await;
     browser.says("No session like this").await;
     assert_eq!(browser.run("return location.hash").await, json!("#/sessions?status=completed"));
     browser.run("location.reload(); return true").await;

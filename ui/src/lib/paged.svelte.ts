@@ -106,7 +106,9 @@ export class Paged<Item> {
   }
 
   #take(page: Page<Item>, keepsTail: boolean): void {
-    const merged = keepsTail ? mergeNew(this.items, page.data, this.key) : { items: page.data, hasTail: false };
+    // Behind a page that is the last one there is nothing, whatever the list has shown.
+    const mayGoOn = keepsTail && page.next_cursor !== null;
+    const merged = mayGoOn ? mergeNew(this.items, page.data, this.key) : { items: page.data, hasTail: false };
     this.items = merged.items;
     // Behind rows that were kept stands the cursor that their own page gave.
     if (!merged.hasTail) this.cursor = page.next_cursor;

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 
 import { exampleContext, snippets, triggerOf } from "./snippets.ts";
 
+/** Milliseconds that starting a program may take on a busy machine. */
+const PATIENCE = 60_000;
 const CONTEXT = { name: "O'Neil \"x\" $y `z` \\", n: 1, ok: true, none: null, list: ["a", {}], empty: {} };
 const of = (id: string) => {
   const all = snippets({ baseUrl: "http://q.test/", flowId: "f", isSequence: false, phone: "+1", context: CONTEXT });
@@ -37,13 +39,13 @@ test("what a shell hands on is the body", () => {
   const told = spawnSync("sh", ["-c", of("curl").replace("curl -sS", "printf '%s\\n'")], { encoding: "utf8" });
   const body = told.stdout.slice(told.stdout.indexOf("\n{") + 1);
   expect(JSON.parse(body)).toEqual({ flow_id: "f", phone: "+1", context: CONTEXT });
-});
+}, PATIENCE);
 
 test("what Python reads is the body", () => {
   const value = /json=(\{[\s\S]*\}),\n {4}timeout/.exec(of("python"))?.[1] ?? "";
   const told = spawnSync("python3", ["-c", `import json; print(json.dumps(${value}))`], { encoding: "utf8" });
   expect(JSON.parse(told.stdout)).toEqual({ flow_id: "f", phone: "+1", context: CONTEXT });
-});
+}, PATIENCE);
 
 test("an empty object stays one in PHP", () => {
   expect(of("php")).toContain("'empty' => new stdClass(),");
