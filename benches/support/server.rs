@@ -51,9 +51,11 @@ impl Server {
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 
-    /// How many file descriptors the server has open.
+    /// How many file descriptors the server has open, the connections of clients aside.
     pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+        let targets = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        targets.filter(|target| !target.to_string_lossy().starts_with("socket:")).count()
     }
 }
 
