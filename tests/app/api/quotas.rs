@@ -163,17 +163,17 @@ async fn bytes_beyond_the_limit_wait_whatever_stores_them() {
         const BYTES: &str = "limits.bytes_per_minute";
         let app = start(|limits| limits.bytes_per_minute = ByteLimit::of(20 * 1024)).await;
         let flow = app.publish(&question(30)).await;
-        // 8 KiB of context, 2 KiB for the rows, and the rest of the body.
-        trigger(&app, flow, Some("cart"), 1, 8 * 1024).await.expect(201);
+        // 4 KiB of context, which count twice, 2 KiB for the rows, and the rest of the body.
+        trigger(&app, flow, Some("cart"), 1, 4 * 1024).await.expect(201);
         let before = app.rows();
-        let (error, wait) = rate(trigger(&app, flow, Some("more"), 2, 8 * 1024).await, BYTES);
+        let (error, wait) = rate(trigger(&app, flow, Some("more"), 2, 4 * 1024).await, BYTES);
         assert!(error.contains("store 20KiB within 60 seconds"), "{error}");
         assert!((60..=61).contains(&wait), "{wait}");
-        let rows: Value = json!([{"phone": "+14150000002", "context": {"text": "x".repeat(9 * 1024)}}]);
+        let rows: Value = json!([{"phone": "+14150000002", "context": {"text": "x".repeat(5 * 1024)}}]);
         rate(send(&app, &format!("/flows/{flow}/trigger-batch"), Some("rows"), &rows).await, BYTES);
-        let event = json!({"event": "paid", "phone": "+14150000001", "payload": "x".repeat(9 * 1024)});
+        let event = json!({"event": "paid", "phone": "+14150000001", "payload": "x".repeat(5 * 1024)});
         rate(send(&app, "/actions/send-event", Some("event"), &event).await, BYTES);
-        let arguments = json!({"flow_id": flow, "phone": "+14150000002", "context": {"text": "x".repeat(9 * 1024)}});
+        let arguments = json!({"flow_id": flow, "phone": "+14150000002", "context": {"text": "x".repeat(5 * 1024)}});
         let told = mcp::refusal(&app, Scope::Trigger, "trigger_flow", arguments).await;
         assert!(told.contains(BYTES) && told.contains("try again in"), "{told}");
         assert_eq!(app.rows(), before, "nothing of all that was done");
@@ -181,16 +181,16 @@ async fn bytes_beyond_the_limit_wait_whatever_stores_them() {
 
         // A retry gets its answer all the same, and takes nothing.
         for _ in 0..5 {
-            let replay = trigger(&app, flow, Some("cart"), 1, 8 * 1024).await;
+            let replay = trigger(&app, flow, Some("cart"), 1, 4 * 1024).await;
             assert_eq!(replay.header("idempotency-replayed"), Some("true"));
             replay.expect(201);
         }
         assert_eq!(refused(&app, Scope::Trigger).await["count"], 5);
         app.advance(wait);
-        trigger(&app, flow, Some("more"), 2, 8 * 1024).await.expect(201);
+        trigger(&app, flow, Some("more"), 2, 4 * 1024).await.expect(201);
 
         // The API's scope: messages that come in, metadata, and what is kept of it under a key.
-        let long = "x".repeat(8 * 1024);
+        let long = "x".repeat(4 * 1024);
         let inbound = |id: &str| json!({"id": id, "from": PHONE, "type": "text", "text": long});
         app.post("/inbound", &inbound("1")).await.expect(202);
         rate(app.post("/inbound", &inbound("2")).await, BYTES);
