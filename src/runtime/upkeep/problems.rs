@@ -21,6 +21,11 @@ use crate::store::messages::{Attention, OfReason, UnseenGroup};
 use crate::store::problems::{self, Asked, Counted, Found};
 use crate::store::{Conn, RoomLevel, flows};
 
+/// The templates of flows, by the row and the version of the flow.
+type TemplatesOfVersions = HashMap<(i64, u32), Arc<FlowTemplates>>;
+/// A template that cannot be sent: its name, why, and the flows that send it, with their names.
+type Unavailable = (String, String, Vec<(FlowId, String)>);
+
 /// How long a timer is due before it is reported.
 const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 /// How long a message may have been due before it is reported: a campaign of twenty thousand is through by then.
@@ -39,7 +44,7 @@ pub(in crate::runtime) struct Problems {
     /// When the problems were first noticed that are there now, by their keys.
     since: Mutex<HashMap<String, Timestamp>>,
     /// The templates of published versions, by the row of the flow and the version.
-    templates: Arc<Mutex<HashMap<(i64, u32), Arc<FlowTemplates>>>>,
+    templates: Arc<Mutex<TemplatesOfVersions>>,
 }
 
 /// What a published flow says with templates.
@@ -55,7 +60,7 @@ struct FlowTemplates {
 struct Read {
     found: Found,
     /// Templates that cannot be sent, why, and the flows that use them.
-    unavailable: Vec<(String, String, Vec<(FlowId, String)>)>,
+    unavailable: Vec<Unavailable>,
 }
 
 impl Runtime {
@@ -384,7 +389,7 @@ fn unavailable(
     channel: &str,
     published: &[(i64, u32)],
     known: &KnownTemplates,
-) -> Result<Vec<(String, String, Vec<(FlowId, String)>)>> {
+) -> Result<Vec<Unavailable>> {
     let mut of_flows = Vec::with_capacity(published.len());
     for (flow_seq, version) in published {
         let kept = lock(known).get(&(*flow_seq, *version)).cloned();
