@@ -58,7 +58,9 @@ impl Disk {
     /// A folder for a server whose database is on this disk, and nothing else of it.
     fn home(&self) -> tempfile::TempDir {
         let home = tempfile::tempdir().unwrap();
-        let config = format!("[storage]\npath = {:?}\n", self.path("qyvo.db"));
+        // What fills the disk within seconds is more than a token may have stored.
+        let limits = "[limits]\nbytes_per_minute = \"0\"\n";
+        let config = format!("[storage]\npath = {:?}\n{limits}", self.path("qyvo.db"));
         std::fs::write(home.path().join("qyvo.toml"), config).unwrap();
         home
     }
